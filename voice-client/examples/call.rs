@@ -1,0 +1,219 @@
+//! Joins a voice channel, plays files one after the other, records who speaks.
+//!
+//! ```text
+//! call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T [--ca ca.pem | --plain-ws]
+//!      [--play FILE]... [--delay SECS] [--record DIR] [--secs N] [--json]
+//! ```
+//!
+//! Leaves after `--secs`, or else a second after the last file, or else on Ctrl-C. With `--json` the last line is
+//! `RESULT {..}`; `concealed` counts 20 ms frames, begun ones included.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "support/recorder.rs"]
+mod recorder;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use recorder::{Files, Recorder};
+use serde_json::{Map, Value, json};
+use voice_client::layer::model::FRAME_SAMPLES;
+use voice_client::{Call, Client, Closed, Config, ConnectionInfo, Event, Stats, TrackEnd, source};
+
+const USAGE: &str = "usage: call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T \
+    [--ca ca.pem | --plain-ws] [--play FILE]... [--delay SECS] [--record DIR] [--secs N] [--json]";
+
+struct Args {
+    info: ConnectionInfo,
+    config: Config,
+    play: Vec<PathBuf>,
+    delay: Duration,
+    record: Option<PathBuf>,
+    secs: Option<Duration>,
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let args = match parse() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let user = args.info.user;
+    let client = Client::new(args.config);
+    let joined = client.join(args.info).await;
+    let call = match joined {
+        Ok(call) => call,
+        Err(error) => {
+            if args.json {
+                let closed = match &error {
+                    voice_client::JoinError::Failed { cause: voice_client::Cause::Closed { code, .. }, .. } => {
+                        Some(*code)
+                    }
+                    _ => None,
+                };
+                let closed = Some(json!({"code": closed, "reason": error.to_string()}));
+                println!("RESULT {}", result(user, &Stats::default(), &Files::new(), closed));
+            }
+            return Err(error.into());
+        }
+    };
+    let recorder = args.record.map(|folder| Recorder::start(&call, &folder)).transpose()?;
+    tokio::spawn(tell(call.clone().events()));
+
+    let playing = play(&call, args.play, args.delay);
+    let closed = match args.secs {
+        Some(secs) => tokio::select! {
+            closed = call.closed() => Some(closed),
+            () = tokio::time::sleep(secs) => None,
+            () = async { playing.await; std::future::pending().await } => None,
+        },
+        None => tokio::select! {
+            closed = call.closed() => Some(closed),
+            played = playing => {
+                if played { tokio::time::sleep(Duration::from_secs(1)).await } else { call.closed().await; }
+                call.is_closed()
+            }
+            _ = tokio::signal::ctrl_c() => None,
+        },
+    };
+    let stats = call.stats().await.unwrap_or_default();
+    let files = match recorder {
+        Some(recorder) => recorder.stop().await?,
+        None => Files::new(),
+    };
+    call.leave().await;
+    if args.json {
+        let closed = closed.as_ref().map(|closed| json!({"code": closed.code(), "reason": closed.to_string()}));
+        println!("RESULT {}", result(user, &stats, &files, closed));
+    }
+    match closed {
+        None | Some(Closed::Left) => Ok(()),
+        Some(closed) => Err(closed.into()),
+    }
+}
+
+/// Plays the files one after the other; `false` when there are none.
+async fn play(call: &Call, files: Vec<PathBuf>, delay: Duration) -> bool {
+    tokio::time::sleep(delay).await;
+    let any = !files.is_empty();
+    for file in files {
+        eprintln!("playing {}", file.display());
+        if let TrackEnd::Failed(error) = call.play(source::file::File::new(file)).ended().await {
+            eprintln!("{error}");
+        }
+    }
+    any
+}
+
+async fn tell(mut events: voice_client::Events) {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Connected { mode, .. } => eprintln!("connected, {mode}"),
+            Event::Reconnecting { cause, by } => eprintln!("reconnecting ({by:?}): {cause}"),
+            Event::Resumed => eprintln!("resumed"),
+            Event::Moved { channel } => eprintln!("moved to {channel}"),
+            Event::Closed(closed) => eprintln!("closed: {closed}"),
+            _ => {}
+        }
+    }
+}
+
+fn result(user: voice_client::UserId, stats: &Stats, files: &Files, closed: Option<Value>) -> Value {
+    let heard: Map<String, Value> = stats
+        .heard
+        .iter()
+        .map(|(user, heard)| {
+            let file = files.get(user).map(|path| path.display().to_string());
+            let value = json!({
+                "packets": heard.received + heard.duplicate,
+                "frames": heard.frames,
+                "lost": heard.lost,
+                "concealed": heard.concealed_samples.div_ceil(FRAME_SAMPLES as u64),
+                "late": heard.late,
+                "file": file,
+            });
+            (user.to_string(), value)
+        })
+        .collect();
+    let sent = &stats.sent;
+    json!({
+        "user": user.to_string(),
+        "privacy_code": null,
+        "epoch": null,
+        "dave_version": stats.dave_version,
+        "mode": stats.mode.map(|mode| mode.name()),
+        "sent": {
+            "packets": sent.packets,
+            "bytes": sent.bytes,
+            "silence": sent.silence,
+            "dropped": sent.dropped,
+            "no_key": sent.no_key,
+        },
+        "heard": heard,
+        "closed": closed,
+    })
+}
+
+fn parse() -> Result<Args, Box<dyn Error>> {
+    use lexopt::prelude::{Long, ValueExt};
+    let mut text: std::collections::HashMap<&'static str, String> = std::collections::HashMap::new();
+    let mut config = Config::default();
+    let (mut play, mut delay, mut record, mut secs, mut json) = (Vec::new(), Duration::ZERO, None, None, false);
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("endpoint") => drop(text.insert("endpoint", parser.value()?.string()?)),
+            Long("guild") => drop(text.insert("guild", parser.value()?.string()?)),
+            Long("channel") => drop(text.insert("channel", parser.value()?.string()?)),
+            Long("user") => drop(text.insert("user", parser.value()?.string()?)),
+            Long("session") => drop(text.insert("session", parser.value()?.string()?)),
+            Long("token") => drop(text.insert("token", parser.value()?.string()?)),
+            Long("ca") => {
+                let path = PathBuf::from(parser.value()?);
+                let pem = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                config = config.ca(Some(pem));
+            }
+            Long("plain-ws") => config = config.plain_ws(true),
+            Long("play") => play.push(parser.value()?.into()),
+            Long("delay") => delay = seconds(parser.value()?.parse()?)?,
+            Long("record") => record = Some(parser.value()?.into()),
+            Long("secs") => secs = Some(seconds(parser.value()?.parse()?)?),
+            Long("json") => json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let mut take = |name: &str| text.remove(name).ok_or_else(|| format!("--{name} is missing"));
+    let info = ConnectionInfo {
+        endpoint: take("endpoint")?,
+        guild: take("guild")?.parse().map_err(|_| "--guild is no id")?,
+        channel: take("channel")?.parse().map_err(|_| "--channel is no id")?,
+        user: take("user")?.parse().map_err(|_| "--user is no id")?,
+        session: take("session")?,
+        token: take("token")?.into(),
+    };
+    Ok(Args { info, config, play, delay, record, secs, json })
+}
+
+fn seconds(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| format!("{seconds} is no number of seconds: {error}"))
+}

@@ -1,0 +1,225 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use atomic_waker::AtomicWaker;
+use mixer::{EncoderConfig, Source, prefetch};
+use model::{ChannelId, FRAME, GuildId, UserId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::audio::{self, Audio, Stream};
+use crate::config::Config;
+use crate::driver::{Beat, Readers, Request, Target, lock};
+use crate::error::{Closed, JoinError};
+use crate::event::{Events, Queue};
+use crate::media::{Arrival, Command};
+use crate::sink::OpusSink;
+use crate::stats::Stats;
+use crate::track::{Track, TrackEnd, TrackId};
+
+/// One user's call in one guild. Cheap to clone; dropping the last clone leaves.
+#[derive(Clone)]
+pub struct Call {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    guild: GuildId,
+    user: UserId,
+    config: Arc<Config>,
+    requests: mpsc::UnboundedSender<Request>,
+    beat: Beat,
+    readers: Arc<Readers>,
+    next_track: Arc<AtomicU64>,
+    closed: watch::Receiver<Option<Closed>>,
+    /// Events since the call began, until somebody asks for them.
+    events: Mutex<Option<Arc<Queue>>>,
+}
+
+/// What a [`Call`] is made of.
+pub(crate) struct Parts {
+    pub(crate) guild: GuildId,
+    pub(crate) user: UserId,
+    pub(crate) config: Arc<Config>,
+    pub(crate) requests: mpsc::UnboundedSender<Request>,
+    pub(crate) beat: Beat,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) next_track: Arc<AtomicU64>,
+    pub(crate) closed: watch::Receiver<Option<Closed>>,
+    pub(crate) events: Arc<Queue>,
+}
+
+impl Call {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { guild, user, config, requests, beat, readers, next_track, closed, events } = parts;
+        let events = Mutex::new(Some(events));
+        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, events };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The guild it is in.
+    pub fn guild(&self) -> GuildId {
+        self.shared.guild
+    }
+
+    /// The user who is in it.
+    pub fn user(&self) -> UserId {
+        self.shared.user
+    }
+
+    /// Plays a source, from now, beside whatever plays already.
+    ///
+    /// The source is opened and read ahead on a reader thread. Failures end the track, after what had been read was
+    /// played: see [`Track::ended`].
+    pub fn play(&self, source: impl Source + 'static) -> Track {
+        let config = prefetch::Config::default().length(self.shared.config.read_ahead);
+        let (reader, feed) = prefetch::pipe(Box::new(source), config);
+        let (id, end) = self.add(mixer::Track::new(feed));
+        let mailbox = self.shared.readers.submit(reader);
+        Track::new(id, self.shared.beat.clone(), mailbox, end)
+    }
+
+    /// A raw sink for Opus packets of your own encoder.
+    pub fn opus_sink(&self) -> OpusSink {
+        let waker = Arc::new(AtomicWaker::new());
+        let on_drain = waker.clone();
+        let (pusher, feed) = prefetch::sink(FRAME, Arc::new(move || on_drain.wake()));
+        self.add(mixer::Track::new(feed));
+        OpusSink::new(pusher, waker, self.shared.beat.clone(), self.clone())
+    }
+
+    fn add(&self, track: mixer::Track) -> (TrackId, watch::Receiver<Option<TrackEnd>>) {
+        let id = TrackId(self.shared.next_track.fetch_add(1, Ordering::Relaxed));
+        let (end, ended) = watch::channel(None);
+        // Known to the call before it can end. In a call that is over it has ended at once, with its sender.
+        self.tell(Request::Track { id, end });
+        self.shared.beat.command(Command::Add { id, track: Box::new(track) });
+        (id, ended)
+    }
+
+    /// Changes the Opus encoder's settings, from the next frame on.
+    pub fn set_encoder(&self, encoder: EncoderConfig) {
+        self.shared.beat.command(Command::Encoder(encoder));
+    }
+
+    /// Mutes or unmutes ourselves: tracks run on, nothing is sent.
+    pub fn set_mute(&self, mute: bool) {
+        self.tell(Request::Mute(mute));
+    }
+
+    /// Deafens or undeafens ourselves: incoming audio is dropped.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.tell(Request::Deaf(deaf));
+    }
+
+    /// Sets the flags of op 5, such as [`gateway::text::Speaking::SOUNDSHARE`]. The microphone flag is the default;
+    /// 0 forbids sending, and the server may stop sending to us as well.
+    pub fn set_speaking(&self, flags: u32) {
+        self.tell(Request::Speaking(flags));
+    }
+
+    /// Sends a message of the voice gateway as it is, such as op 15 (media sink wants). Dropped when not connected.
+    pub fn send(&self, message: gateway::text::Message) {
+        self.tell(Request::Send(message));
+    }
+
+    /// Goes to another channel of the guild; tracks and their positions are kept. In the channel already: nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]. When the move fails, the call stays where it was if it can.
+    pub async fn move_to(&self, channel: ChannelId) -> Result<(), JoinError> {
+        self.join(Target::Channel(channel)).await
+    }
+
+    pub(crate) async fn join(&self, target: Target) -> Result<(), JoinError> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Request::Join { target, reply });
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(JoinError::Ended(self.closed().await)),
+        }
+    }
+
+    /// Leaves: ends speech properly, closes the connection, tells the main gateway when there is a link. Resolves when
+    /// everything of the call has ended.
+    pub async fn leave(&self) -> Closed {
+        self.tell(Request::Leave);
+        self.closed().await
+    }
+
+    /// Resolves when the call is over, at once if it is already: the one place that tells why.
+    pub async fn closed(&self) -> Closed {
+        let mut closed = self.shared.closed.clone();
+        match closed.wait_for(Option::is_some).await {
+            Ok(closed) => closed.clone().unwrap_or(Closed::Left),
+            // Its task went down with the runtime.
+            Err(_) => Closed::Left,
+        }
+    }
+
+    /// Why the call is over, `None` while it is not.
+    pub fn is_closed(&self) -> Option<Closed> {
+        self.shared.closed.borrow().clone()
+    }
+
+    /// The events of this call. The first caller gets all since the call began, later ones those from now on.
+    pub fn events(&self) -> Events {
+        if let Some(queue) = lock(&self.shared.events).take() {
+            return Events::new(queue);
+        }
+        let queue = Arc::<Queue>::default();
+        self.tell(Request::Events(queue.clone()));
+        Events::new(queue)
+    }
+
+    /// The audio of everybody who speaks, from now on. Several streams are independent.
+    pub fn audio(&self) -> Audio {
+        let (tap, stream) = audio::stream(self.shared.config.audio_queue);
+        self.tell(Request::Audio(tap));
+        stream
+    }
+
+    /// When and how each audio packet comes, from now on.
+    pub fn arrivals(&self) -> Stream<Arrival> {
+        let (tap, stream) = audio::stream(8 * self.shared.config.audio_queue);
+        self.tell(Request::Arrivals(tap));
+        stream
+    }
+
+    /// Figures since the call began; `None` when it is over.
+    pub async fn stats(&self) -> Option<Stats> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Request::Stats(reply));
+        answer.await.ok()
+    }
+
+    pub(crate) fn tell(&self, request: Request) {
+        // A call that is over hears nothing, and its handles find that out by `closed`.
+        let _ = self.shared.requests.send(request);
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_over(&self) -> bool {
+        self.requests.is_closed() || self.closed.borrow().is_some()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("guild", &self.shared.guild)
+            .field("user", &self.shared.user)
+            .field("closed", &*self.shared.closed.borrow())
+            .finish_non_exhaustive()
+    }
+}

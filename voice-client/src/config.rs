@@ -1,0 +1,201 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::{Backend, Mode};
+use mixer::EncoderConfig;
+
+use crate::driver::Dialer;
+
+/// Settings of a [`Client`](crate::Client) and its calls. Every default suits a first bot.
+///
+/// Fields are public; each has a setter by value: `Config::default().bind(addr).plain_ws(true)`.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Deadlines of each stage of a join.
+    pub deadlines: Deadlines,
+    /// How lost connections are won back.
+    pub retry: Retry,
+    /// Transport modes that may be used, the preferred one first.
+    pub modes: Vec<Mode>,
+    /// Which implementation of the ciphers runs.
+    pub backend: Backend,
+    /// Local address of the media sockets; an unspecified one lets the system choose. The family must be the server's.
+    pub bind: IpAddr,
+    /// Dial `ws://` without TLS. Discord never does; a server on this machine may.
+    pub plain_ws: bool,
+    /// Certificate authorities to trust, as PEM, in place of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Opens byte streams to voice servers, in place of TCP and TLS of our own: proxies, tests, other TLS stacks.
+    pub dialer: Option<Arc<dyn Dialer>>,
+    /// Opus encoder settings of new calls.
+    pub encoder: EncoderConfig,
+    /// How much of the jitter buffer is filled before playout starts.
+    pub jitter_depth: Duration,
+    /// Join deafened: incoming audio is dropped.
+    pub deaf: bool,
+    /// Join muted: nothing is sent.
+    pub mute: bool,
+    /// Missed heartbeat acknowledgements that count as a lost connection.
+    pub max_missed_acks: u32,
+    /// Audio that is read ahead of its playout, per track.
+    pub read_ahead: Duration,
+    /// Most threads that sources may hold; a source that finds none free fails.
+    pub max_readers: usize,
+    /// Clock threads, shared by all calls of a client.
+    pub clock_threads: usize,
+    /// Frames that an [`Audio`](crate::Audio) stream holds for a slow reader; what does not fit is dropped and counted.
+    pub audio_queue: usize,
+}
+
+/// How long each stage of a join may take. A join that fails names the stage and its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// From our main-gateway op 4 to both of its answers.
+    pub updates: Duration,
+    /// TCP, TLS and WebSocket handshake.
+    pub dial: Duration,
+    /// From an open WebSocket to ready (op 2).
+    pub ready: Duration,
+    /// IP discovery, with its retries.
+    pub discovery: Duration,
+    /// From select protocol (op 1) to the session description (op 4).
+    pub description: Duration,
+    /// From an open WebSocket to resumed (op 9).
+    pub resume: Duration,
+    /// How long a disconnected call waits to hear where it was moved (after close 4014 or 4022), or for new
+    /// connection info when it has no main-gateway link.
+    pub update_wait: Duration,
+    /// How long a call waits for another voice server when its own went away (`endpoint: null`).
+    pub server_wait: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            updates: Duration::from_secs(10),
+            dial: Duration::from_secs(10),
+            ready: Duration::from_secs(10),
+            discovery: Duration::from_secs(5),
+            description: Duration::from_secs(10),
+            resume: Duration::from_secs(10),
+            update_wait: Duration::from_secs(10),
+            server_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How lost connections are won back: exponential back-off with jitter, and how often before giving up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// Wait before the second attempt; doubled for each further one. The first attempt is made at once.
+    pub first: Duration,
+    /// Longest wait.
+    pub longest: Duration,
+    /// Failed resumes after which the session is given up and joined afresh.
+    pub resumes: u32,
+    /// Fresh joins in a row after which the call ends.
+    pub rejoins: u32,
+    /// A connection that lasted this long was good: the counts start anew.
+    pub stable_after: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(15),
+            resumes: 5,
+            rejoins: 5,
+            stable_after: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            deadlines: Deadlines::default(),
+            retry: Retry::default(),
+            modes: Mode::DEFAULT.to_vec(),
+            backend: Backend::AwsLc,
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            plain_ws: false,
+            ca: None,
+            dialer: None,
+            encoder: EncoderConfig::default(),
+            jitter_depth: Duration::from_millis(60),
+            deaf: false,
+            mute: false,
+            max_missed_acks: 2,
+            read_ahead: Duration::from_secs(1),
+            max_readers: 64,
+            clock_threads: 1,
+            audio_queue: 128,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($owner:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        impl $owner {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $field(mut self, value: $type) -> Self {
+                    self.$field = value;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters!(Config {
+    deadlines: Deadlines,
+    retry: Retry,
+    modes: Vec<Mode>,
+    backend: Backend,
+    bind: IpAddr,
+    plain_ws: bool,
+    ca: Option<Vec<u8>>,
+    dialer: Option<Arc<dyn Dialer>>,
+    encoder: EncoderConfig,
+    jitter_depth: Duration,
+    deaf: bool,
+    mute: bool,
+    max_missed_acks: u32,
+    read_ahead: Duration,
+    max_readers: usize,
+    clock_threads: usize,
+    audio_queue: usize,
+});
+
+setters!(Deadlines {
+    updates: Duration,
+    dial: Duration,
+    ready: Duration,
+    discovery: Duration,
+    description: Duration,
+    resume: Duration,
+    update_wait: Duration,
+    server_wait: Duration,
+});
+
+setters!(Retry { first: Duration, longest: Duration, resumes: u32, rejoins: u32, stable_after: Duration });
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("deadlines", &self.deadlines)
+            .field("retry", &self.retry)
+            .field("modes", &self.modes)
+            .field("bind", &self.bind)
+            .field("plain_ws", &self.plain_ws)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! The connection: from dialing to audio, and what comes over it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crypto::{Key, Mode};
+use gateway::{Gateway, Loss, text};
+use model::{RtpTime, Seq};
+use udp::{Discovery, discovery};
+
+use super::{Control, Generation, Live, Output, Phase};
+use crate::error::{Cause, Closed, Stage};
+use crate::event::Event;
+use crate::info::ConnectionInfo;
+use crate::media::{Session, Update};
+
+/// How long a reply of IP discovery may take before the request is repeated.
+const DISCOVERY_RETRY: Duration = Duration::from_millis(500);
+
+impl Control {
+    /// Starts a new voice session, in place of any other.
+    pub(super) fn connect(&mut self, now: Instant, info: ConnectionInfo) {
+        self.drop_session();
+        self.channel = Some(info.channel);
+        self.failed_resumes = 0;
+        let endpoint = match info.endpoint.parse::<gateway::Endpoint>() {
+            Ok(endpoint) => endpoint,
+            Err(_) => {
+                let cause = Cause::Endpoint(info.endpoint);
+                return self.end(if self.joined {
+                    Closed::Lost(cause)
+                } else {
+                    Closed::Join { stage: Stage::Dial, cause }
+                });
+            }
+        };
+        let mut config = gateway::Config::new(info.guild, info.user, info.session.clone(), info.token.clone());
+        config.max_missed_acks = self.settings.max_missed_acks;
+        config.nonce_seed = self.noise();
+        let gateway = Gateway::new(config);
+        self.live = Some(Live { info, endpoint, gateway, ssrc: None, mode: None, dave_version: 0 });
+        self.dial(now);
+    }
+
+    fn dial(&mut self, now: Instant) {
+        let Some(live) = &self.live else { return };
+        self.generation += 1;
+        self.dialed = true;
+        self.phase = Phase::Dialing { deadline: now + self.settings.deadlines.dial };
+        let (generation, endpoint) = (self.generation, live.endpoint.clone());
+        self.outputs.push_back(Output::Dial { generation, endpoint });
+    }
+
+    /// The WebSocket that was asked for is open.
+    pub(crate) fn handle_ws_open(&mut self, now: Instant, generation: Generation) {
+        if generation != self.generation {
+            return;
+        }
+        let (Phase::Dialing { .. }, Some(live)) = (&self.phase, &mut self.live) else { return };
+        let deadlines = &self.settings.deadlines;
+        self.phase = if live.gateway.is_described() {
+            Phase::Resuming { deadline: now + deadlines.resume }
+        } else {
+            Phase::Identifying { deadline: now + deadlines.ready }
+        };
+        live.gateway.handle_open(now);
+        self.pump(now);
+    }
+
+    /// The WebSocket that was asked for cannot be opened.
+    pub(crate) fn handle_ws_failed(&mut self, now: Instant, generation: Generation, reason: String) {
+        if generation == self.generation {
+            self.lost(now, Cause::Dial(reason));
+        }
+    }
+
+    /// The WebSocket is gone: with a close frame, or just gone.
+    pub(crate) fn handle_ws_closed(&mut self, now: Instant, generation: Generation, code: Option<u16>, reason: String) {
+        if generation == self.generation {
+            let cause = match code {
+                Some(code) => Cause::Closed { code, reason },
+                None => Cause::Cut(reason),
+            };
+            self.lost(now, cause);
+        }
+    }
+
+    /// A text message of the voice gateway.
+    pub(crate) fn handle_text(&mut self, now: Instant, generation: Generation, text: &str) {
+        if let (true, Some(live)) = (generation == self.generation, &mut self.live) {
+            live.gateway.handle_text(now, text);
+            self.pump(now);
+        }
+    }
+
+    /// A binary message of the voice gateway.
+    pub(crate) fn handle_binary(&mut self, now: Instant, generation: Generation, frame: &[u8]) {
+        if let (true, Some(live)) = (generation == self.generation, &mut self.live) {
+            live.gateway.handle_binary(now, frame);
+            self.pump(now);
+        }
+    }
+
+    /// The media socket that was asked for is open: discovery starts.
+    pub(crate) fn handle_udp_open(&mut self, now: Instant, generation: Generation) {
+        if let (true, Some(ssrc)) = (generation == self.generation, self.live.as_ref().and_then(|live| live.ssrc))
+            && let Phase::Discovering { discovery, .. } = &mut self.phase
+        {
+            *discovery = Some(Discovery::new(now, ssrc, DISCOVERY_RETRY, self.settings.deadlines.discovery));
+            self.pump_discovery(now);
+        }
+    }
+
+    /// The media socket cannot be opened.
+    pub(crate) fn handle_udp_failed(&mut self, now: Instant, generation: Generation, reason: String) {
+        if generation == self.generation {
+            self.lost(now, Cause::Udp(reason));
+        }
+    }
+
+    /// A datagram for IP discovery.
+    pub(crate) fn handle_discovery(&mut self, now: Instant, datagram: &[u8]) {
+        if let Phase::Discovering { discovery: Some(discovery), .. } = &mut self.phase {
+            discovery.handle_datagram(now, datagram);
+            self.pump_discovery(now);
+        }
+    }
+
+    /// Time has come for something.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.joining.as_ref().is_some_and(|joining| now >= joining.deadline) {
+            self.join_timed_out(now);
+        }
+        if let Phase::Discovering { discovery: Some(discovery), .. } = &mut self.phase {
+            discovery.handle_timeout(now);
+            self.pump_discovery(now);
+        }
+        if let Some(live) = &mut self.live
+            && self.dialed
+        {
+            live.gateway.handle_timeout(now);
+            self.pump(now);
+        }
+        if self.phase.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Absent) {
+            Phase::Redial { .. } => self.dial(now),
+            Phase::Rejoin { .. } => self.ask(now, true),
+            Phase::AwaitUpdate { cause, .. } => self.await_timed_out(now, cause),
+            Phase::Leaving { .. } => self.end(Closed::Left),
+            phase => {
+                if let Some(stage) = phase.stage() {
+                    self.phase = phase;
+                    let cause = self.timed_out(stage);
+                    self.lost(now, cause);
+                }
+            }
+        }
+    }
+
+    /// Passes on what the gateway machine has to say.
+    pub(super) fn pump(&mut self, now: Instant) {
+        while let Some(output) = self.live.as_mut().and_then(|live| live.gateway.poll_output()) {
+            match output {
+                gateway::Output::Text(text) => self.outputs.push_back(Output::Text(text)),
+                gateway::Output::Binary(frame) => self.outputs.push_back(Output::Binary(frame)),
+                gateway::Output::Event(event) => self.handle_event(now, event),
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, event: gateway::Event) {
+        match event {
+            gateway::Event::Ready(ready) => self.handle_ready(now, &ready),
+            gateway::Event::Described { description, repeated } => self.handle_described(now, &description, repeated),
+            gateway::Event::Resumed => {
+                self.up(now);
+                self.outputs.push_back(Output::Event(Event::Resumed));
+            }
+            gateway::Event::Message(message) => self.handle_message(message),
+            gateway::Event::Lost(Loss::MissedAcks(missed)) => self.lost(now, Cause::MissedAcks(missed)),
+            gateway::Event::Lost(Loss::Malformed { op, reason }) => self.lost(now, Cause::Malformed { op, reason }),
+            gateway::Event::Lost(_) => self.lost(now, Cause::Spent),
+            gateway::Event::Hello { .. } | gateway::Event::Dave(_) => {}
+        }
+    }
+
+    fn handle_ready(&mut self, now: Instant, ready: &text::Ready) {
+        let Some(live) = &mut self.live else { return };
+        match crypto::choose(&ready.modes, &self.settings.modes) {
+            Ok(mode) => live.mode = Some(mode),
+            Err(error) => return self.lost(now, Cause::NoCommonMode(error)),
+        }
+        live.ssrc = Some(ready.ssrc);
+        // Longer than discovery's own deadline: its answer names the attempts.
+        let deadline = now + self.settings.deadlines.discovery + DISCOVERY_RETRY;
+        self.phase = Phase::Discovering { deadline, discovery: None };
+        let server = SocketAddr::new(ready.ip, ready.port);
+        self.outputs.push_back(Output::OpenUdp { generation: self.generation, server });
+    }
+
+    fn pump_discovery(&mut self, now: Instant) {
+        while let Phase::Discovering { discovery: Some(discovery), .. } = &mut self.phase {
+            match discovery.poll_output() {
+                None => return,
+                Some(discovery::Output::Send(request)) => self.outputs.push_back(Output::Datagram(request)),
+                Some(discovery::Output::Found(external)) => self.select(now, external),
+                Some(discovery::Output::TimedOut { .. }) => {
+                    let cause = self.timed_out(Stage::Discovery);
+                    self.lost(now, cause);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn select(&mut self, now: Instant, external: SocketAddr) {
+        let Some(Live { gateway, mode: Some(mode), .. }) = &mut self.live else { return };
+        gateway.select_protocol(external, mode.name());
+        self.phase = Phase::Selecting { deadline: now + self.settings.deadlines.description };
+        self.pump(now);
+    }
+
+    fn handle_described(&mut self, now: Instant, description: &text::SessionDescription, repeated: bool) {
+        let Some(Live { ssrc: Some(ssrc), mode: Some(selected), dave_version, .. }) = &mut self.live else { return };
+        let (ssrc, mode) = (*ssrc, *selected);
+        *dave_version = description.dave_protocol_version;
+        if Mode::from_name(&description.mode) != Some(mode) {
+            return self.lost(now, Cause::UnexpectedMode(description.mode.clone()));
+        }
+        if !repeated {
+            let key = Key::new(*description.secret_key.expose());
+            let (seq, time) = (Seq(self.noise() as u16), RtpTime(self.noise() as u32));
+            self.update(Update::Session(Session { ssrc, mode, key, seq, time }));
+        }
+        let first = !matches!(self.phase, Phase::Up);
+        self.up(now);
+        if first {
+            self.joined = true;
+            let (mode, dave_version) = (mode.name().to_owned(), description.dave_protocol_version);
+            self.outputs.push_back(Output::Event(Event::Connected { ssrc, mode, dave_version }));
+            self.outputs.push_back(Output::Joined);
+        }
+    }
+
+    fn up(&mut self, now: Instant) {
+        self.phase = Phase::Up;
+        self.failed_resumes = 0;
+        self.up_since.get_or_insert(now);
+        // Needed before sending and before receiving; the machine repeats it after a resume by itself.
+        if let Some(live) = &mut self.live {
+            live.gateway.set_speaking(now, self.speaking);
+        }
+    }
+
+    fn handle_message(&mut self, message: text::Message) {
+        match &message {
+            text::Message::Speaking(text::Speaking { ssrc: Some(ssrc), user: Some(user), .. }) => {
+                self.update(Update::Speaker { ssrc: *ssrc, user: *user });
+            }
+            text::Message::Video(text::Video { audio_ssrc: Some(ssrc), user: Some(user), .. }) => {
+                self.update(Update::Speaker { ssrc: *ssrc, user: *user });
+            }
+            text::Message::ClientDisconnect(gone) => self.update(Update::Gone(gone.user)),
+            _ => {}
+        }
+        self.outputs.push_back(Output::Event(Event::from_message(message)));
+    }
+}

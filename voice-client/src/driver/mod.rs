@@ -1,0 +1,327 @@
+//! Everything that has sockets, threads, tasks and clocks. One task per call owns its [`Control`]; a receive task and a
+//! clock thread own its media.
+
+mod clock;
+mod dial;
+mod reader;
+mod udp;
+mod ws;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::audio::{Frame, Tap};
+use crate::config::Config;
+use crate::control::{Control, Output};
+use crate::error::{Closed, JoinError};
+use crate::event::{Event, Queue};
+use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
+use crate::link::MainGateway;
+use crate::media::{Arrival, Notice, Removed};
+use crate::stats::Stats;
+use crate::track::{TrackEnd, TrackId};
+
+pub use clock::ClockStats;
+pub(crate) use clock::{Beat, Clock};
+pub(crate) use dial::dialer;
+pub use dial::{Dialer, Dialing, Stream};
+pub(crate) use reader::{Mailbox, Readers};
+use udp::{Message, now, sleep_until};
+use ws::{Incoming, Ws, WsEvent};
+
+/// What handles of a call say to its task.
+pub(crate) enum Request {
+    Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
+    VoiceState(VoiceStateUpdate),
+    VoiceServer(VoiceServerUpdate),
+    Mute(bool),
+    Deaf(bool),
+    Speaking(u32),
+    Send(gateway::text::Message),
+    Events(Arc<Queue>),
+    Audio(Tap<Frame>),
+    Arrivals(Tap<Arrival>),
+    Track { id: TrackId, end: watch::Sender<Option<TrackEnd>> },
+    Stats(oneshot::Sender<Stats>),
+    Leave,
+}
+
+/// Where a join goes.
+pub(crate) enum Target {
+    Channel(model::ChannelId),
+    Info(ConnectionInfo),
+}
+
+/// What a call's task is made of.
+pub(crate) struct CallTask {
+    pub(crate) config: Arc<Config>,
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) link: Option<Arc<dyn MainGateway>>,
+    pub(crate) control: Control,
+    pub(crate) beat: Beat,
+    pub(crate) inbound: crate::media::Inbound,
+    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
+    pub(crate) notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
+    pub(crate) events: Arc<Queue>,
+    pub(crate) closed: watch::Sender<Option<Closed>>,
+}
+
+/// The task of one call while it runs.
+struct Running {
+    config: Arc<Config>,
+    dialer: Arc<dyn Dialer>,
+    link: Option<Arc<dyn MainGateway>>,
+    control: Control,
+    beat: Beat,
+    receive: mpsc::UnboundedSender<Message>,
+    ws: Option<Ws>,
+    inbox: mpsc::Sender<Incoming>,
+    closing: JoinSet<()>,
+    socket: Option<Arc<UdpSocket>>,
+    waiter: Option<oneshot::Sender<Result<(), JoinError>>>,
+    events: Vec<Arc<Queue>>,
+    tracks: HashMap<TrackId, watch::Sender<Option<TrackEnd>>>,
+    ended: Option<Closed>,
+}
+
+/// Runs a call until it is over, and everything that belongs to it has ended.
+pub(crate) async fn run(task: CallTask) {
+    let CallTask { config, dialer, link, control, beat, inbound, mut requests, notices, events, closed } = task;
+    let (notify, mut notices) = notices;
+    let (receive, messages) = mpsc::unbounded_channel();
+    let receiving = tokio::spawn(udp::run(inbound, messages, notify));
+    let (inbox, mut incoming) = Ws::channel();
+    let mut running = Running {
+        config,
+        dialer,
+        link,
+        control,
+        beat,
+        receive,
+        ws: None,
+        inbox,
+        closing: JoinSet::new(),
+        socket: None,
+        waiter: None,
+        events: vec![events],
+        tracks: HashMap::new(),
+        ended: None,
+    };
+    let mut abandoned = false;
+    while running.ended.is_none() {
+        tokio::select! {
+            request = requests.recv(), if !abandoned => match request {
+                Some(request) => running.handle_request(request),
+                None => {
+                    // The last handle is gone: leave.
+                    abandoned = true;
+                    running.control.leave(now());
+                }
+            },
+            Some(incoming) = incoming.recv() => running.handle_ws(incoming),
+            Some(notice) = notices.recv() => running.handle_notice(notice),
+            () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
+        }
+        running.drain();
+    }
+    let Running { beat, receive, ws, mut closing, tracks, ended, .. } = running;
+    requests.close();
+    beat.remove().await;
+    drop(receive);
+    let _ = receiving.await;
+    if let Some(ws) = ws {
+        ws.close(1000).await;
+    }
+    while closing.join_next().await.is_some() {}
+    for end in tracks.into_values() {
+        end.send_replace(Some(TrackEnd::CallClosed));
+    }
+    closed.send_replace(ended);
+}
+
+impl Running {
+    fn handle_request(&mut self, request: Request) {
+        let control = &mut self.control;
+        match request {
+            Request::Join { target, reply } => {
+                if let Some(earlier) = self.waiter.replace(reply) {
+                    let _ = earlier.send(Err(JoinError::Superseded));
+                }
+                match target {
+                    Target::Channel(channel) => control.join_channel(now(), channel),
+                    Target::Info(info) => control.join_info(now(), info),
+                }
+            }
+            Request::VoiceState(update) => control.handle_voice_state(now(), update),
+            Request::VoiceServer(update) => control.handle_voice_server(now(), update),
+            Request::Mute(mute) => control.set_mute(mute),
+            Request::Deaf(deaf) => control.set_deaf(deaf),
+            Request::Speaking(flags) => control.set_speaking(now(), flags),
+            Request::Send(message) => control.send(now(), &message),
+            Request::Events(queue) => self.events.push(queue),
+            Request::Audio(tap) => self.tell_receive(Message::Audio(tap)),
+            Request::Arrivals(tap) => self.tell_receive(Message::Arrivals(tap)),
+            Request::Track { id, end } => {
+                self.tracks.insert(id, end);
+            }
+            Request::Stats(reply) => self.stats(reply),
+            Request::Leave => control.leave(now()),
+        }
+    }
+
+    fn handle_ws(&mut self, Incoming { generation, event }: Incoming) {
+        let control = &mut self.control;
+        match event {
+            WsEvent::Open => control.handle_ws_open(now(), generation),
+            WsEvent::Failed(reason) => control.handle_ws_failed(now(), generation, reason),
+            WsEvent::Text(text) => control.handle_text(now(), generation, &text),
+            WsEvent::Binary(frame) => control.handle_binary(now(), generation, &frame),
+            WsEvent::Closed { code, reason } => control.handle_ws_closed(now(), generation, code, reason),
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Farewelled => self.control.handle_farewelled(),
+            Notice::KeyExhausted => self.control.handle_key_exhausted(now()),
+            Notice::Discovery(datagram) => self.control.handle_discovery(now(), &datagram),
+            Notice::TrackEnded { id, ended, .. } => {
+                let end = match ended {
+                    mixer::Ended::Failed(error) => TrackEnd::Failed(error),
+                    _ => TrackEnd::Finished,
+                };
+                self.track_ended(id, end);
+            }
+            Notice::Dispose(Removed::Track(id, _)) => self.track_ended(id, TrackEnd::Stopped),
+            Notice::Dispose(_) => {}
+        }
+    }
+
+    fn track_ended(&mut self, track: TrackId, end: TrackEnd) {
+        if let Some(sender) = self.tracks.remove(&track) {
+            sender.send_replace(Some(end.clone()));
+            self.emit(&Event::TrackEnded { track, end });
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Dial { generation, endpoint } => {
+                    let secure = !self.config.plain_ws;
+                    self.ws = Some(Ws::dial(self.dialer.clone(), endpoint, secure, generation, self.inbox.clone()));
+                }
+                Output::Text(text) => {
+                    if let Some(ws) = &self.ws {
+                        ws.text(text);
+                    }
+                }
+                Output::Binary(frame) => {
+                    if let Some(ws) = &self.ws {
+                        ws.binary(frame);
+                    }
+                }
+                Output::HangUp { code } => {
+                    if let Some(ws) = self.ws.take() {
+                        self.closing.spawn(ws.close(code));
+                        // Those that have closed need no more waiting for.
+                        while self.closing.try_join_next().is_some() {}
+                    }
+                }
+                Output::OpenUdp { generation, server } => self.open_udp(generation, server),
+                Output::Datagram(datagram) => {
+                    if let Some(socket) = &self.socket {
+                        // A lost one is repeated.
+                        let _ = socket.send(&datagram);
+                    }
+                }
+                Output::Update(update) => {
+                    self.beat.update(update.clone());
+                    self.tell_receive(Message::Update(update));
+                }
+                Output::MainGateway(command) => {
+                    if let Some(link) = self.link.clone()
+                        && let Err(error) = link.update_voice_state(command)
+                    {
+                        self.control.handle_link_failed(now(), error.to_string());
+                    }
+                }
+                Output::Event(event) => self.emit(&event),
+                Output::Joined => self.answer(Ok(())),
+                Output::JoinFailed(error) => self.answer(Err(error)),
+                Output::Ended(closed) => self.ended = Some(closed),
+            }
+        }
+    }
+
+    fn open_udp(&mut self, generation: u64, server: std::net::SocketAddr) {
+        let bind: IpAddr = self.config.bind;
+        match udp::open(bind, server) {
+            Ok(socket) => {
+                let socket = Arc::new(socket);
+                self.beat.socket(socket.clone());
+                self.tell_receive(Message::Socket(socket.clone()));
+                self.socket = Some(socket);
+                self.control.handle_udp_open(now(), generation);
+            }
+            Err(error) => {
+                let reason = format!("from {bind} to {server}: {error}");
+                self.control.handle_udp_failed(now(), generation, reason);
+            }
+        }
+    }
+
+    fn answer(&mut self, result: Result<(), JoinError>) {
+        if let Some(waiter) = self.waiter.take() {
+            let _ = waiter.send(result);
+        }
+    }
+
+    fn emit(&mut self, event: &Event) {
+        // The first queue is the call's own; of the others, those whose reader is gone are forgotten.
+        let mut index = 0;
+        self.events.retain(|queue| {
+            index += 1;
+            index == 1 || Arc::strong_count(queue) > 1
+        });
+        for queue in &self.events {
+            queue.push(event.clone());
+        }
+    }
+
+    fn tell_receive(&self, message: Message) {
+        // The receive task ends after this one.
+        let _ = self.receive.send(message);
+    }
+
+    fn stats(&self, reply: oneshot::Sender<Stats>) {
+        let described = self.control.described();
+        let mut stats = Stats {
+            mode: described.map(|(_, mode, _)| mode),
+            dave_version: described.map_or(0, |(_, _, version)| version),
+            ws_round_trip: self.control.round_trip(),
+            ..Stats::default()
+        };
+        let (figures, answer) = oneshot::channel();
+        self.tell_receive(Message::Figures(figures));
+        let beat = self.beat.clone();
+        tokio::spawn(async move {
+            stats.sent = beat.figures().await.unwrap_or_default();
+            if let Ok(figures) = answer.await {
+                stats.received = figures.received;
+                stats.heard = figures.heard;
+                stats.udp_round_trip = figures.round_trip;
+            }
+            let _ = reply.send(stats);
+        });
+    }
+}
+
+/// A lock whose holder cannot have panicked in a way that matters.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

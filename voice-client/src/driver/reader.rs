@@ -1,0 +1,232 @@
+//! Reader threads: sources are opened, read, decoded and sought here, off every audio thread and every async task.
+//!
+//! A source may block for as long as it likes and hold a thread meanwhile, of which there are at most
+//! [`Config::max_readers`](crate::Config::max_readers). User code runs nowhere else, and a panic in it ends its track
+//! only.
+
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mixer::prefetch::{Feed, Reader, Step};
+use mixer::{Info, SourceError};
+use tokio::sync::oneshot;
+
+use super::udp::now;
+
+/// How soon a full ring is looked after again: a fraction of what it holds.
+const FULL: Duration = Duration::from_millis(100);
+/// Time that one source may work before the next one gets its turn.
+const TURN: Duration = Duration::from_millis(5);
+/// Threads that take what is due at once: more would only fight for the cores.
+const EAGER: usize = 2;
+/// A job that waited this long finds those blocked, and gets another one.
+const BLOCKED: Duration = Duration::from_millis(20);
+/// A job that waited this long while every thread is blocked fails.
+const STARVED: Duration = Duration::from_secs(5);
+/// A thread with nothing to do for this long ends.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The reader threads of a client.
+pub(crate) struct Readers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: Mutex<Pool>,
+    /// Wakes a thread: a job is due, or the queue has changed.
+    changed: Condvar,
+    max: usize,
+}
+
+#[derive(Default)]
+struct Pool {
+    jobs: BinaryHeap<Reverse<Job>>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+/// A reader and when it wants to work next.
+struct Job {
+    due: Instant,
+    reader: Box<Reader>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// What is asked of a source from outside, and what is known of it.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    seek: Mutex<Option<Seek>>,
+    info: Mutex<Option<Info>>,
+}
+
+struct Seek {
+    to: Duration,
+    reply: oneshot::Sender<Result<(Feed, Duration), SourceError>>,
+}
+
+impl Mailbox {
+    /// Asks for a seek. A later one takes the place of an earlier one that has not begun.
+    pub(crate) fn seek(&self, to: Duration) -> oneshot::Receiver<Result<(Feed, Duration), SourceError>> {
+        let (reply, answer) = oneshot::channel();
+        *lock(&self.seek) = Some(Seek { to, reply });
+        answer
+    }
+
+    /// What the source said of itself when it was opened.
+    pub(crate) fn info(&self) -> Option<Info> {
+        lock(&self.info).clone()
+    }
+}
+
+impl Readers {
+    pub(crate) fn new(max: usize) -> Self {
+        let shared = Shared { pool: Mutex::default(), changed: Condvar::new(), max: max.max(1) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Lets a reader work until its feed is dropped.
+    pub(crate) fn submit(&self, reader: Reader) -> Arc<Mailbox> {
+        let mailbox = Arc::<Mailbox>::default();
+        let mut pool = lock(&self.shared.pool);
+        pool.jobs.push(Reverse(Job { due: now(), reader: Box::new(reader), mailbox: mailbox.clone() }));
+        if pool.threads == 0 {
+            start(&self.shared, &mut pool);
+        }
+        drop(pool);
+        self.shared.changed.notify_one();
+        mailbox
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        lock(&self.shared.pool).closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Ord for Job {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+impl PartialOrd for Job {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Job {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Job {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(shared: &Arc<Shared>, pool: &mut Pool) {
+    let worker = shared.clone();
+    match thread::Builder::new().name("voice-reader".into()).spawn(move || work(&worker)) {
+        Ok(_) => pool.threads += 1,
+        Err(error) => tracing::error!(%error, "no reader thread: sources wait"),
+    }
+}
+
+/// One thread: takes the job that is due first, and sees to it that somebody else watches the queue meanwhile.
+fn work(shared: &Arc<Shared>) {
+    let mut pool = lock(&shared.pool);
+    let mut idle_since = now();
+    while !pool.closed {
+        let time = now();
+        let busy = pool.threads - pool.idle - 1;
+        // Two threads take what is due. More are for when those are blocked; and the last one only says so.
+        let patience = match busy {
+            ..EAGER => Duration::ZERO,
+            busy if busy < shared.max => BLOCKED,
+            _ => STARVED,
+        };
+        let due = pool.jobs.peek().map(|Reverse(job)| job.due + patience);
+        if due.is_none_or(|due| due > time) {
+            if time > idle_since + IDLE && (due.is_none() || pool.idle > 0) {
+                break;
+            }
+            pool.idle += 1;
+            let wait = due.map_or(IDLE, |due| due - time);
+            pool = shared.changed.wait_timeout(pool, wait).unwrap_or_else(PoisonError::into_inner).0;
+            pool.idle -= 1;
+            continue;
+        }
+        let Some(Reverse(mut job)) = pool.jobs.pop() else { continue };
+        if pool.idle == 0 && pool.threads <= shared.max {
+            start(shared, &mut pool);
+        }
+        drop(pool);
+        let again = if busy < shared.max {
+            serve(&mut job)
+        } else {
+            job.reader.fail(SourceError::other("source", "every reader thread is blocked by other sources"));
+            Some(FULL)
+        };
+        pool = lock(&shared.pool);
+        if let Some(wait) = again {
+            job.due = now() + wait;
+            pool.jobs.push(Reverse(job));
+        }
+        idle_since = now();
+    }
+    pool.threads -= 1;
+}
+
+/// Lets a reader work for a turn; returns when it wants another one, `None` when it is done.
+fn serve(job: &mut Job) -> Option<Duration> {
+    if let Some(Seek { to, reply }) = lock(&job.mailbox.seek).take() {
+        let sought = guard(|| job.reader.seek(to)).unwrap_or_else(|error| {
+            job.reader.fail(error.clone());
+            Err(error)
+        });
+        // A caller that has gone away drops the new feed, which ends the track.
+        let _ = reply.send(sought);
+    }
+    let end = now() + TURN;
+    while now() < end {
+        let step = guard(|| job.reader.step()).unwrap_or_else(|error| {
+            job.reader.fail(error.clone());
+            Step::Failed(error)
+        });
+        if lock(&job.mailbox.info).is_none() {
+            *lock(&job.mailbox.info) = job.reader.info().cloned();
+        }
+        match step {
+            Step::Progress => {}
+            // An ended source may still be sought, as long as its track plays.
+            Step::Full | Step::Ended | Step::Failed(_) => return Some(FULL),
+            _ => return None,
+        }
+    }
+    Some(Duration::ZERO)
+}
+
+/// Runs user code; a panic becomes an error of its source.
+fn guard<T>(code: impl FnOnce() -> T) -> Result<T, SourceError> {
+    catch_unwind(AssertUnwindSafe(code))
+        .map_err(|panic| SourceError::other("source", format!("it panicked: {}", text(&*panic))))
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,163 @@
+//! The receive task of a call: owns its [`Inbound`], reads the media socket, plays out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::UserId;
+use receive::Heard;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::audio::{Frame, Tap};
+use crate::media::{Arrival, Inbound, Notice, Sink, Update};
+use crate::stats::Received;
+
+/// The system's default holds some 166 packets.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+/// Largest datagram there is.
+const DATAGRAM: usize = 65_536;
+/// Datagrams read in a row before timers get their turn.
+const BURST: usize = 64;
+
+/// What the receive task is told.
+pub(super) enum Message {
+    /// Receive from this socket from now on.
+    Socket(Arc<StdSocket>),
+    Update(Update),
+    Audio(Tap<Frame>),
+    Arrivals(Tap<Arrival>),
+    Figures(oneshot::Sender<Figures>),
+}
+
+/// What the receive task has counted.
+pub(super) struct Figures {
+    pub(super) received: Received,
+    pub(super) heard: BTreeMap<UserId, receive::Stats>,
+    pub(super) round_trip: Option<Duration>,
+}
+
+/// Opens the media socket: connected, so that only the voice server is heard.
+pub(super) fn open(bind: IpAddr, server: SocketAddr) -> io::Result<StdSocket> {
+    let bind = match (bind, server) {
+        (IpAddr::V4(any), SocketAddr::V6(_)) if any.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        (IpAddr::V6(any), SocketAddr::V4(_)) if any.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        (bind, _) => bind,
+    };
+    let socket = Socket::new(Domain::for_address(server), Type::DGRAM, Some(Protocol::UDP))?;
+    // A wish: systems grant what they allow.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(bind, 0).into())?;
+    socket.connect(&server.into())?;
+    Ok(socket.into())
+}
+
+/// Where the receive task puts what it has: the consumers that are there.
+#[derive(Default)]
+struct Taps {
+    audio: Vec<Tap<Frame>>,
+    arrivals: Vec<Tap<Arrival>>,
+    lost: u64,
+}
+
+impl Sink for Taps {
+    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>) {
+        let lost = &mut self.lost;
+        self.audio.retain_mut(|tap| {
+            *lost += u64::from(!tap.push_with(|| Frame::new(now, user, heard)));
+            !tap.is_abandoned()
+        });
+    }
+
+    fn arrival(&mut self, arrival: Arrival) {
+        self.arrivals.retain_mut(|tap| {
+            tap.push_with(|| arrival);
+            !tap.is_abandoned()
+        });
+    }
+}
+
+/// Runs until every sender of messages is gone.
+pub(super) async fn run(
+    mut inbound: Inbound,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+    notices: mpsc::UnboundedSender<Notice>,
+) {
+    let mut socket: Option<UdpSocket> = None;
+    let mut taps = Taps::default();
+    let mut datagram = vec![0; DATAGRAM].into_boxed_slice();
+    loop {
+        let deadline = inbound.poll_timeout();
+        tokio::select! {
+            message = messages.recv() => match message {
+                None => return,
+                Some(Message::Socket(opened)) => socket = adopt(&opened),
+                Some(Message::Update(update)) => inbound.update(now(), &update),
+                Some(Message::Audio(tap)) => taps.audio.push(tap),
+                Some(Message::Arrivals(tap)) => taps.arrivals.push(tap),
+                Some(Message::Figures(reply)) => {
+                    let received = Received { consumer_lost: taps.lost, ..inbound.received() };
+                    let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
+                    let _ = reply.send(Figures { received, heard, round_trip });
+                }
+            },
+            // An error on a connected socket (refused, unreachable) is the network's, and passes.
+            _ = readable(socket.as_ref()) => {
+                let Some(socket) = &socket else { continue };
+                for _ in 0..BURST {
+                    let Ok(len) = socket.try_recv(&mut datagram) else { break };
+                    if inbound.handle_datagram(now(), &mut datagram[..len], &mut taps) {
+                        let _ = notices.send(Notice::Discovery(datagram[..len].to_vec()));
+                    }
+                }
+            }
+            () = sleep_until(deadline) => {}
+        }
+        let now = now();
+        if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            inbound.handle_timeout(now, &mut taps);
+        }
+        while let Some(ping) = inbound.poll_ping() {
+            if let Some(socket) = &socket {
+                let _ = socket.try_send(&ping);
+            }
+        }
+    }
+}
+
+fn adopt(socket: &StdSocket) -> Option<UdpSocket> {
+    match socket.try_clone().and_then(UdpSocket::from_std) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(%error, "the media socket cannot be read");
+            None
+        }
+    }
+}
+
+/// Resolves when there may be something to read; never when there is no socket.
+async fn readable(socket: Option<&UdpSocket>) {
+    match socket {
+        Some(socket) => {
+            let _ = socket.readable().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The driver reads the clock, and hands it to everything else.
+#[expect(clippy::disallowed_methods, reason = "the driver is where clocks are read")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

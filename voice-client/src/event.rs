@@ -1,0 +1,288 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gateway::text;
+use model::{ChannelId, Ssrc, UserId};
+use tokio::sync::Notify;
+
+use crate::error::{Cause, Closed};
+use crate::track::{TrackEnd, TrackId};
+
+/// Events that wait for a slow reader before they collapse.
+const BOUND: usize = 1_024;
+
+/// What happens in a call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session is up: audio flows.
+    Connected {
+        /// Our stream.
+        ssrc: Ssrc,
+        /// Name of the transport mode.
+        mode: String,
+        /// DAVE version; 0 is no end-to-end encryption.
+        dave_version: u16,
+    },
+    /// The WebSocket is back; the session, and audio, had gone on.
+    Resumed,
+    /// The connection is lost and being won back. Tracks are kept.
+    Reconnecting {
+        /// What went wrong.
+        cause: Cause,
+        /// How it is won back.
+        by: Recovery,
+    },
+    /// The bot is in another channel now, moved by itself or by somebody else.
+    Moved {
+        /// The channel it is in.
+        channel: ChannelId,
+    },
+    /// The call is over.
+    Closed(Closed),
+    /// A track ended.
+    TrackEnded {
+        /// Which one.
+        track: TrackId,
+        /// How.
+        end: TrackEnd,
+    },
+    /// Op 5: what a user is going to send, and under which SSRC; not when speech starts and stops.
+    Speaking(text::Speaking),
+    /// Op 11: users in the call.
+    ClientsConnect(text::ClientsConnect),
+    /// Op 12: a user's video streams.
+    Video(text::Video),
+    /// Op 13: a user left.
+    ClientDisconnect(text::ClientDisconnect),
+    /// Op 14: codecs of the session.
+    SessionUpdate(text::SessionUpdate),
+    /// Op 15: which video sizes the server wants.
+    MediaSinkWants(serde_json::Map<String, serde_json::Value>),
+    /// Op 16: versions of the voice server.
+    BackendVersion(text::BackendVersion),
+    /// Op 18: a user's flags.
+    ClientFlags(text::ClientFlags),
+    /// Op 20: a user's platform.
+    ClientPlatform(text::ClientPlatform),
+    /// Any other opcode, as it came.
+    Other(text::Message),
+    /// The reader was too slow: this many events were replaced by later ones of their subject, or dropped.
+    Missed(u64),
+}
+
+/// How a lost connection is won back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// The session is resumed; audio goes on meanwhile.
+    Resume {
+        /// Which attempt this is, from 1.
+        attempt: u32,
+    },
+    /// A fresh join through the main-gateway link.
+    Rejoin {
+        /// Which attempt this is, from 1.
+        attempt: u32,
+    },
+    /// A new voice server is being joined.
+    Move,
+    /// Waiting for updates of the main gateway, or for new connection info from the application.
+    AwaitUpdate,
+}
+
+/// What an event is about: of two with the same subject, the later one tells all.
+#[derive(PartialEq, Eq)]
+enum Subject {
+    Connection,
+    Channel,
+    Speaking(Option<UserId>),
+    Video(Option<UserId>),
+    Flags(UserId),
+    Platform(UserId),
+    Codecs,
+    Sinks,
+    Version,
+}
+
+impl Event {
+    pub(crate) fn from_message(message: text::Message) -> Self {
+        match message {
+            text::Message::Speaking(it) => Event::Speaking(it),
+            text::Message::ClientsConnect(it) => Event::ClientsConnect(it),
+            text::Message::Video(it) => Event::Video(it),
+            text::Message::ClientDisconnect(it) => Event::ClientDisconnect(it),
+            text::Message::SessionUpdate(it) => Event::SessionUpdate(it),
+            text::Message::MediaSinkWants(it) => Event::MediaSinkWants(it),
+            text::Message::BackendVersion(it) => Event::BackendVersion(it),
+            text::Message::ClientFlags(it) => Event::ClientFlags(it),
+            text::Message::ClientPlatform(it) => Event::ClientPlatform(it),
+            other => Event::Other(other),
+        }
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(match self {
+            Event::Connected { .. } | Event::Resumed | Event::Reconnecting { .. } => Subject::Connection,
+            Event::Moved { .. } => Subject::Channel,
+            Event::Speaking(it) => Subject::Speaking(it.user),
+            Event::Video(it) => Subject::Video(it.user),
+            Event::ClientFlags(it) => Subject::Flags(it.user),
+            Event::ClientPlatform(it) => Subject::Platform(it.user),
+            Event::SessionUpdate(_) => Subject::Codecs,
+            Event::MediaSinkWants(_) => Subject::Sinks,
+            Event::BackendVersion(_) => Subject::Version,
+            _ => return None,
+        })
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self, Event::Closed(_) | Event::TrackEnded { .. })
+    }
+}
+
+/// The events of a call, pulled in order by one reader.
+///
+/// Bounded at 1,024: when a slow reader lets it fill up, events about the same subject collapse to the latest, one
+/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) are never dropped.
+pub struct Events {
+    queue: Arc<Queue>,
+}
+
+impl Events {
+    /// The next event; `None` after [`Event::Closed`], which is the last one.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            // Registered before looking, so that an event pushed in between wakes us.
+            let pushed = self.queue.pushed.notified();
+            match self.queue.pop() {
+                Popped::Event(event) => return Some(*event),
+                Popped::Over => return None,
+                Popped::Empty => pushed.await,
+            }
+        }
+    }
+
+    /// The next event if there is one already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match self.queue.pop() {
+            Popped::Event(event) => Some(*event),
+            Popped::Over | Popped::Empty => None,
+        }
+    }
+
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue }
+    }
+}
+
+/// The shared half of [`Events`].
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    pushed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Event>,
+    missed: u64,
+    over: bool,
+}
+
+enum Popped {
+    Event(Box<Event>),
+    Empty,
+    Over,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, event: Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.over {
+            return;
+        }
+        state.over = matches!(event, Event::Closed(_));
+        if state.events.len() >= BOUND && !event.is_end() {
+            state.make_room(&event);
+        }
+        state.events.push_back(event);
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    fn pop(&self) -> Popped {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.missed > 0 {
+            return Popped::Event(Box::new(Event::Missed(std::mem::take(&mut state.missed))));
+        }
+        match state.events.pop_front() {
+            Some(event) => Popped::Event(Box::new(event)),
+            None if state.over => Popped::Over,
+            None => Popped::Empty,
+        }
+    }
+}
+
+impl State {
+    /// Drops the older event of the same subject, or else the oldest one that is no end.
+    fn make_room(&mut self, event: &Event) {
+        let subject = event.subject();
+        let same =
+            subject.and_then(|subject| self.events.iter().position(|old| old.subject().as_ref() == Some(&subject)));
+        let victim = same.or_else(|| self.events.iter().position(|old| !old.is_end()));
+        if let Some(index) = victim {
+            self.events.remove(index);
+            self.missed += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speaking(user: u64, flags: u32) -> Event {
+        Event::Speaking(text::Speaking { flags, user: UserId::new(user), ssrc: None, delay: None })
+    }
+
+    fn drain(queue: &Arc<Queue>) -> Vec<Event> {
+        let mut events = Events::new(queue.clone());
+        std::iter::from_fn(|| events.try_next()).collect()
+    }
+
+    #[test]
+    fn order_is_kept() {
+        let queue = Arc::new(Queue::default());
+        queue.push(speaking(1, 1));
+        queue.push(Event::Resumed);
+        assert!(matches!(drain(&queue)[..], [Event::Speaking(_), Event::Resumed]));
+    }
+
+    #[test]
+    fn a_full_queue_collapses_by_subject_and_keeps_ends() {
+        let queue = Arc::new(Queue::default());
+        queue.push(Event::TrackEnded { track: TrackId(7), end: TrackEnd::Finished });
+        for flags in 0..10_000 {
+            queue.push(speaking(u64::from(flags % 2) + 1, flags));
+        }
+        queue.push(Event::Closed(Closed::Left));
+        queue.push(Event::Resumed);
+
+        let events = drain(&queue);
+        assert!(matches!(events[0], Event::Missed(missed) if missed == 10_001 - BOUND as u64), "{:?}", events[0]);
+        assert!(matches!(events[1], Event::TrackEnded { track: TrackId(7), .. }));
+        let latest = &events[events.len() - 2];
+        assert!(matches!(latest, Event::Speaking(text::Speaking { flags: 9_999, .. })), "the latest is kept");
+        assert!(matches!(events.last(), Some(Event::Closed(Closed::Left))), "nothing follows the end");
+    }
+
+    #[test]
+    fn ends_beyond_the_bound_are_all_kept() {
+        let queue = Arc::new(Queue::default());
+        for id in 0..2 * BOUND as u64 {
+            queue.push(Event::TrackEnded { track: TrackId(id), end: TrackEnd::Finished });
+        }
+        assert_eq!(drain(&queue).len(), 2 * BOUND);
+    }
+}

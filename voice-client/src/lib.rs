@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod audio;
+mod call;
+mod client;
+mod config;
+mod control;
+mod driver;
+mod error;
+mod event;
+mod info;
+mod link;
+pub mod media;
+mod sink;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod track;
+
+pub use audio::{Audio, Frame, Stream};
+pub use call::Call;
+pub use client::Client;
+pub use config::{Config, Deadlines, Retry};
+pub use driver::{ClockStats, Dialer, Dialing};
+pub use error::{Cause, Closed, JoinError, Missing, Stage};
+pub use event::{Event, Events, Recovery};
+pub use info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
+pub use link::MainGateway;
+pub use media::Arrival;
+pub use sink::{OpusSink, SinkError};
+pub use stats::{Received, Sent, Stats};
+pub use track::{SeekError, Track, TrackEnd, TrackId};
+
+/// The layers, for what the facade hands on from them, and for doing more with one of them.
+pub mod layer {
+    pub use {crypto, gateway, mixer, model, receive, udp};
+}
+
+/// Sources of audio to [play](Call::play).
+pub mod source {
+    pub use mixer::{Source, SourceError, file, generate, opus, pcm};
+}
+
+pub use driver::Stream as ByteStream;
+pub use gateway::Token;
+pub use model::{ChannelId, GuildId, Ssrc, UserId};

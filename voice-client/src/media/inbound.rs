@@ -1,0 +1,237 @@
+//! One incoming packet: parse once, open in place, strip the extension, strip padding, find the user of the SSRC,
+//! push into the jitter buffer (the one copy). Every 20 ms: pop, decode or conceal, hand to the application.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crypto::{Backend, Opener};
+use model::{RtpTime, Seq, Ssrc, UserId};
+use receive::{Heard, Receiver};
+use udp::{Datagram, Keepalive, rtcp, rtp};
+
+use super::held::{self, Held};
+use super::{Session, Update};
+use crate::stats::Received;
+
+/// How often the media path is pinged: mappings in address translators die within about a minute.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// The receiving half of one call's media.
+pub struct Inbound {
+    settings: InboundSettings,
+    opener: Option<Opener>,
+    people: BTreeMap<u32, UserId>,
+    receiver: Receiver,
+    held: Held,
+    deaf: bool,
+    keepalive: Option<Keepalive>,
+    received: Received,
+    /// Figures of streams that are over.
+    past: BTreeMap<UserId, receive::Stats>,
+}
+
+/// What an [`Inbound`] is told once.
+pub struct InboundSettings {
+    /// Jitter buffer and decoding.
+    pub receive: receive::Config,
+    /// Implementation of the ciphers.
+    pub backend: Backend,
+    /// Whether incoming audio is dropped at first.
+    pub deaf: bool,
+}
+
+/// Where media goes.
+pub trait Sink {
+    /// 20 ms of one user's audio.
+    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
+    /// A packet of a known user, as it came.
+    fn arrival(&mut self, arrival: Arrival);
+}
+
+/// When and how an audio packet came, for those who look at the network rather than listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Arrival {
+    /// When it was received.
+    pub at: Instant,
+    /// Who sent it.
+    pub user: UserId,
+    /// The stream.
+    pub ssrc: Ssrc,
+    /// RTP sequence number.
+    pub seq: Seq,
+    /// RTP timestamp.
+    pub time: RtpTime,
+    /// Bytes of its Opus frame.
+    pub len: usize,
+}
+
+impl Inbound {
+    /// Without a session everything that comes is noise.
+    pub fn new(settings: InboundSettings) -> Self {
+        Self {
+            receiver: Receiver::new(settings.receive.clone()),
+            deaf: settings.deaf,
+            settings,
+            opener: None,
+            people: BTreeMap::new(),
+            held: Held::default(),
+            keepalive: None,
+            received: Received::default(),
+            past: BTreeMap::new(),
+        }
+    }
+
+    /// Takes what concerns receiving.
+    pub fn update(&mut self, now: Instant, update: &Update) {
+        match update {
+            Update::Session(session) => self.attach(now, session),
+            Update::Detach => self.detach(),
+            Update::Deaf(deaf) => self.deaf = *deaf,
+            Update::Speaker { ssrc, user } => self.attribute(*ssrc, *user),
+            Update::Gone(user) => self.forget(*user),
+            Update::Mute(_) | Update::Farewell => {}
+        }
+    }
+
+    fn attach(&mut self, now: Instant, session: &Session) {
+        self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
+        self.keepalive.get_or_insert_with(|| Keepalive::new(now, KEEPALIVE));
+    }
+
+    fn detach(&mut self) {
+        self.opener = None;
+        self.keepalive = None;
+        self.received.unattributed += self.held.clear();
+        // Another server gives everybody another SSRC.
+        for user in self.people.values().copied().collect::<Vec<_>>() {
+            self.forget(user);
+        }
+    }
+
+    fn attribute(&mut self, ssrc: Ssrc, user: UserId) {
+        self.people.insert(ssrc.0, user);
+        for held::Packet { at, seq, time, frame, .. } in self.held.take(ssrc) {
+            self.receiver.push(at, ssrc, seq, time, &frame);
+        }
+    }
+
+    fn forget(&mut self, user: UserId) {
+        let streams: Vec<u32> = self.people.iter().filter(|(_, u)| **u == user).map(|(ssrc, _)| *ssrc).collect();
+        for ssrc in streams {
+            self.people.remove(&ssrc);
+            if let Some(stats) = self.receiver.stats(Ssrc(ssrc)) {
+                self.past.entry(user).or_default().merge(&stats);
+            }
+            self.receiver.forget(Ssrc(ssrc));
+        }
+    }
+
+    /// Takes a datagram from the voice server. Returns whether it is one for IP discovery, which control wants.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut impl Sink) -> bool {
+        match Datagram::classify(datagram) {
+            Datagram::Rtp(header) => self.handle_rtp(now, header, datagram, sink),
+            Datagram::Rtcp => self.handle_rtcp(datagram),
+            Datagram::Discovery => return true,
+            Datagram::Pong => {
+                if let Some(keepalive) = &mut self.keepalive {
+                    keepalive.handle_pong(now, datagram);
+                }
+            }
+            _ => self.received.unknown += 1,
+        }
+        false
+    }
+
+    fn handle_rtp(&mut self, now: Instant, header: rtp::Header, packet: &mut [u8], sink: &mut impl Sink) {
+        if self.deaf {
+            self.received.deafened += 1;
+            return;
+        }
+        if header.payload_type != rtp::AUDIO {
+            self.received.other_media += 1;
+            return;
+        }
+        let bytes = packet.len() as u64;
+        let words = rtp::extension_words(packet, &header);
+        let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, header.clear_len()));
+        let Some(plaintext) = opened else {
+            self.received.unauthentic += 1;
+            return;
+        };
+        let Ok(body) = rtp::body(&header, words, plaintext) else {
+            self.received.malformed += 1;
+            return;
+        };
+        self.received.packets += 1;
+        self.received.bytes += bytes;
+        let frame = &plaintext[body.payload];
+        if frame.is_empty() {
+            self.received.padding += 1;
+        }
+        let rtp::Header { ssrc, seq, time, .. } = header;
+        match self.people.get(&ssrc.0) {
+            Some(&user) => {
+                sink.arrival(Arrival { at: now, user, ssrc, seq, time, len: frame.len() });
+                self.receiver.push(now, ssrc, seq, time, frame);
+            }
+            None => {
+                let packet = held::Packet { at: now, ssrc, seq, time, frame: frame.into() };
+                self.received.unattributed += self.held.push(packet);
+            }
+        }
+    }
+
+    fn handle_rtcp(&mut self, packet: &mut [u8]) {
+        match self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN)) {
+            Some(_) => self.received.rtcp += 1,
+            None => self.received.unauthentic += 1,
+        }
+    }
+
+    /// Plays out what is due, and lets go of what has waited too long.
+    pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
+        self.received.unattributed += self.held.expire(now);
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.handle_timeout(now);
+        }
+        let people = &self.people;
+        self.receiver.tick(now, &mut |heard: Heard<'_>| {
+            if let Some(&user) = people.get(&heard.ssrc.0) {
+                sink.audio(now, user, &heard);
+            }
+        });
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
+        [self.receiver.poll_timeout(), self.held.poll_timeout(), keepalive].into_iter().flatten().min()
+    }
+
+    /// A keepalive ping to send to the voice server.
+    pub fn poll_ping(&mut self) -> Option<[u8; 8]> {
+        self.keepalive.as_mut()?.poll_output()
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.received
+    }
+
+    /// Round trip of the latest answered ping.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.keepalive.as_ref().and_then(Keepalive::round_trip)
+    }
+
+    /// Figures of every user heard so far.
+    pub fn heard(&self) -> BTreeMap<UserId, receive::Stats> {
+        let mut heard = self.past.clone();
+        for (ssrc, user) in &self.people {
+            if let Some(stats) = self.receiver.stats(Ssrc(*ssrc)) {
+                heard.entry(*user).or_default().merge(&stats);
+            }
+        }
+        heard
+    }
+}

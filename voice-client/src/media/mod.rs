@@ -1,0 +1,83 @@
+//! The 20 ms path, without sockets or clocks: what a clock thread and a receive task do to packets.
+//!
+//! Calls drive it by themselves; it is public for who wants to drive it with a clock of their own, to measure it or to
+//! simulate it.
+//!
+//! Control and media have different owners. [`Update`] is all that control says to media, [`Notice`] all that media
+//! says to control.
+
+mod held;
+mod inbound;
+mod outbound;
+
+use crypto::{Key, Mode};
+use mixer::{Ended, Track, TrackId};
+use model::{RtpTime, Seq, Ssrc, UserId};
+
+pub use inbound::{Arrival, Inbound, InboundSettings, Sink};
+pub use outbound::{Command, Outbound, Prepared, Removed};
+
+/// Room for one datagram: Discord's media stays below the usual MTU.
+pub(crate) const PACKET: usize = 1_500;
+
+/// Control to media. Each half takes what concerns it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Update {
+    /// A session was described: seal and open with it from now on.
+    Session(Session),
+    /// There is no session: nothing is sent, tracks wait.
+    Detach,
+    /// Send nothing, but let tracks run.
+    Mute(bool),
+    /// Drop incoming audio.
+    Deaf(bool),
+    /// This SSRC is this user's.
+    Speaker {
+        /// The stream.
+        ssrc: Ssrc,
+        /// Whose it is.
+        user: UserId,
+    },
+    /// The user left: forget what belongs to them.
+    Gone(UserId),
+    /// End speech properly; [`Notice::Farewelled`] says when that is done.
+    Farewell,
+}
+
+/// What a session description means for media.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Our stream.
+    pub ssrc: Ssrc,
+    /// Transport mode.
+    pub mode: Mode,
+    /// Transport key, of both directions.
+    pub key: Key,
+    /// First sequence number of a new stream; a stream of the same SSRC runs on instead.
+    pub seq: Seq,
+    /// First RTP timestamp of a new stream; a stream of the same SSRC runs on instead.
+    pub time: RtpTime,
+}
+
+/// Media to control.
+#[non_exhaustive]
+pub enum Notice {
+    /// The silence that ends speech was sent, or there was nothing to end.
+    Farewelled,
+    /// The sealer has no nonce left.
+    KeyExhausted,
+    /// A track ended by itself; it is dropped by who reads this.
+    TrackEnded {
+        /// Which one.
+        id: TrackId,
+        /// How.
+        ended: Ended,
+        /// The track, to drop.
+        track: Box<Track>,
+    },
+    /// Something to drop; a track among it was stopped.
+    Dispose(Removed),
+    /// A datagram for IP discovery.
+    Discovery(Vec<u8>),
+}

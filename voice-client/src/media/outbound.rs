@@ -1,0 +1,304 @@
+//! One outgoing 20 ms frame:
+//!
+//! 1. updates that precede the deadline are applied,
+//! 2. the mixer encodes a frame, or copies a lone Opus packet, behind the place of the RTP header,
+//! 3. RTP header and transport seal are put around it in place,
+//! 4. at the deadline the owner sends it, and says whether that worked: only then the sequence number is used up.
+
+use std::time::Duration;
+
+use crypto::{Backend, MAX_OVERHEAD, Sealer};
+use mixer::prefetch::Feed;
+use mixer::{EncoderConfig, Ended, Mixer, Tick, Track, TrackId};
+use model::{FRAME_SAMPLES, RtpTime, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
+use udp::Outgoing;
+
+use super::{PACKET, Session, Update};
+use crate::stats::Sent;
+
+/// RTP header without CSRC and extension: all that we send.
+const HEADER: usize = 12;
+
+/// The sending half of one call's media.
+pub struct Outbound {
+    mixer: Mixer,
+    backend: Backend,
+    transport: Option<Transport>,
+    muted: bool,
+    farewell: bool,
+    /// Silence frames that speech still needs for its end.
+    tail: u32,
+    /// The key's nonces are used up.
+    exhausted: bool,
+    /// The next packet is the first after a gap, and carries the marker bit.
+    marker: bool,
+    packet: Box<[u8; PACKET]>,
+    pending: Pending,
+    sent: Sent,
+}
+
+struct Transport {
+    sealer: Sealer,
+    outgoing: Outgoing,
+    ssrc: Ssrc,
+    /// RTP time of the current beat; the time of the next packet is never before it.
+    beat: RtpTime,
+}
+
+/// The packet that was prepared last and has not been sent.
+#[derive(Clone, Copy, Default)]
+struct Pending {
+    samples: u32,
+    more: bool,
+    silence: bool,
+    bytes: usize,
+}
+
+/// What a beat brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// This many bytes of [`Outbound::packet`] are to be sent at the deadline.
+    Packet(usize),
+    /// Nothing to send in this beat.
+    Nothing,
+    /// Nothing to send until something is added or changed: no beat is needed.
+    Rest,
+}
+
+/// What handles of the application say to the mixer. Applied between beats.
+pub enum Command {
+    /// Play this track, beside what plays already.
+    Add {
+        /// Its name from now on.
+        id: TrackId,
+        /// The track.
+        track: Box<Track>,
+    },
+    /// End a track.
+    Stop(TrackId),
+    /// Hold a track, or let it go on.
+    Pause {
+        /// Which one.
+        id: TrackId,
+        /// Whether it is held.
+        paused: bool,
+    },
+    /// Move a track's volume.
+    Volume {
+        /// Which one.
+        id: TrackId,
+        /// Where to; 1.0 is as loud as the source.
+        volume: f32,
+        /// How long it takes.
+        ramp: Duration,
+    },
+    /// Let a track go on elsewhere: the second half of a seek.
+    Replace {
+        /// Which one.
+        id: TrackId,
+        /// What comes from there.
+        feed: Feed,
+        /// Where that is.
+        position: Duration,
+    },
+    /// Change the encoder's settings.
+    Encoder(EncoderConfig),
+}
+
+impl Outbound {
+    /// Without a session nothing is sent, and tracks wait.
+    pub fn new(encoder: EncoderConfig, backend: Backend, muted: bool) -> Self {
+        Self {
+            mixer: Mixer::new(encoder),
+            backend,
+            transport: None,
+            muted,
+            farewell: false,
+            tail: 0,
+            exhausted: false,
+            marker: true,
+            packet: Box::new([0; PACKET]),
+            pending: Pending::default(),
+            sent: Sent::default(),
+        }
+    }
+
+    /// Takes what concerns sending.
+    pub fn update(&mut self, update: &Update) {
+        match update {
+            Update::Session(session) => self.attach(session),
+            Update::Detach => self.transport = None,
+            Update::Mute(muted) => self.muted = *muted,
+            Update::Farewell => self.farewell = true,
+            Update::Deaf(_) | Update::Speaker { .. } | Update::Gone(_) => {}
+        }
+    }
+
+    fn attach(&mut self, session: &Session) {
+        let sealer = Sealer::new(session.mode, &session.key, self.backend);
+        // A new key for the same stream is a new sealer, but the same stream.
+        let (outgoing, beat) = match self.transport.take() {
+            Some(old) if old.ssrc == session.ssrc => (old.outgoing, old.beat),
+            _ => {
+                self.marker = true;
+                (Outgoing::new(session.ssrc, session.seq, session.time), session.time)
+            }
+        };
+        self.exhausted = false;
+        self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, beat });
+    }
+
+    /// Applies a command; what it removed comes back, to be dropped off the audio thread.
+    pub fn command(&mut self, command: Command) -> Option<Removed> {
+        match command {
+            Command::Add { id, track } => {
+                return self.mixer.add(id, *track).map(|track| Removed::Track(id, Box::new(track)));
+            }
+            Command::Stop(id) => return self.mixer.remove(id).map(|track| Removed::Track(id, Box::new(track))),
+            Command::Pause { id, paused } => self.mixer.set_paused(id, paused),
+            Command::Volume { id, volume, ramp } => self.mixer.set_volume(id, volume, ramp),
+            Command::Replace { id, feed, position } => {
+                let (Ok(feed) | Err(feed)) = self.mixer.replace(id, feed, position);
+                return Some(Removed::Feed(Box::new(feed)));
+            }
+            Command::Encoder(config) => self.mixer.configure(config),
+        }
+        None
+    }
+
+    /// The position of a track, `None` when there is no such track.
+    pub fn position(&self, id: TrackId) -> Option<Duration> {
+        self.mixer.position(id)
+    }
+
+    /// A track that ended by itself since the last call, to be dropped off the audio thread.
+    pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Track)> {
+        self.mixer.pop_ended()
+    }
+
+    /// Whether leaving may go on: the end of speech was sent, or cannot be.
+    pub fn farewelled(&self) -> bool {
+        self.farewell && (self.transport.is_none() || self.tail == 0)
+    }
+
+    /// Whether the session's key is used up, so that nothing can be sent until there is another.
+    pub fn exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Whether beats come to nothing until something is added or changed.
+    pub fn is_idle(&self) -> bool {
+        self.transport.is_none() || (self.tail == 0 && (self.farewell || self.mixer.is_idle()))
+    }
+
+    /// Prepares the next packet. `beats` is how many periods of 20 ms have passed since the last call, at least 1:
+    /// RTP time runs on over those that were skipped, tracks do not.
+    pub fn prepare(&mut self, beats: u32) -> Prepared {
+        let Some(transport) = &mut self.transport else { return Prepared::Rest };
+        transport.beat += beats * FRAME_SAMPLES as u32;
+        let late = transport.beat.since(transport.outgoing.time());
+        if late > 0 {
+            transport.outgoing.advance(late as u32);
+        }
+        if self.farewell {
+            return self.prepare_silence();
+        }
+        let tick = self.mixer.tick(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]);
+        self.wrap(tick)
+    }
+
+    /// The packet that [`prepare`](Self::prepare) prepared.
+    pub fn packet(&self, len: usize) -> &[u8] {
+        &self.packet[..len]
+    }
+
+    /// Says whether the prepared packet left, and prepares a further one of the same beat, when frames are short.
+    pub fn finish(&mut self, sent: bool) -> Prepared {
+        let Some(transport) = &mut self.transport else { return Prepared::Nothing };
+        let pending = std::mem::take(&mut self.pending);
+        transport.outgoing.advance(pending.samples);
+        if sent {
+            transport.outgoing.sent();
+            self.marker = false;
+            self.sent.packets += 1;
+            self.sent.bytes += pending.bytes as u64;
+            self.sent.silence += u64::from(pending.silence);
+        } else {
+            self.sent.dropped += 1;
+        }
+        if !pending.more {
+            return Prepared::Nothing;
+        }
+        let tick = self.mixer.next_frame(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]);
+        self.wrap(tick)
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    fn wrap(&mut self, tick: Tick) -> Prepared {
+        match tick {
+            Tick::Idle => self.prepare_silence(),
+            Tick::Hold => Prepared::Nothing,
+            Tick::Frame { .. } if self.muted => {
+                // Speech that is cut off needs its end too; frames are dropped, their tracks run on.
+                let Tick::Frame { mut more, .. } = tick else { return Prepared::Nothing };
+                while more {
+                    self.sent.dropped += 1;
+                    more = matches!(
+                        self.mixer.next_frame(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]),
+                        Tick::Frame { more: true, .. }
+                    );
+                }
+                self.sent.dropped += 1;
+                self.prepare_silence()
+            }
+            Tick::Frame { len, samples, more } => {
+                self.tail = SILENCE_TAIL;
+                self.seal(len, Pending { samples, more, silence: false, bytes: 0 })
+            }
+        }
+    }
+
+    /// The end of speech: five silence frames, each a packet of its own, then nothing.
+    fn prepare_silence(&mut self) -> Prepared {
+        let Some(left) = self.tail.checked_sub(1) else {
+            self.marker = true;
+            return if self.is_idle() { Prepared::Rest } else { Prepared::Nothing };
+        };
+        self.tail = left;
+        self.packet[HEADER..HEADER + SILENCE_FRAME.len()].copy_from_slice(&SILENCE_FRAME);
+        let pending = Pending { samples: FRAME_SAMPLES as u32, more: false, silence: true, bytes: 0 };
+        self.seal(SILENCE_FRAME.len(), pending)
+    }
+
+    fn seal(&mut self, len: usize, pending: Pending) -> Prepared {
+        let Some(transport) = &mut self.transport else { return Prepared::Nothing };
+        transport.outgoing.header(self.marker).write(&mut self.packet[..]);
+        match transport.sealer.seal_rtp(&mut self.packet[..], HEADER, len) {
+            Ok(bytes) => {
+                self.pending = Pending { bytes, ..pending };
+                Prepared::Packet(bytes)
+            }
+            Err(_) => {
+                // The mixer's frame fits by construction: the key is used up, and nothing leaves with it any more.
+                self.sent.dropped += 1;
+                self.transport = None;
+                self.exhausted = true;
+                Prepared::Nothing
+            }
+        }
+    }
+}
+
+/// What is to be dropped off the audio thread, because that frees memory.
+pub enum Removed {
+    /// A track that was stopped, or replaced by one of the same id.
+    Track(TrackId, Box<Track>),
+    /// A feed that another one took the place of.
+    Feed(Box<Feed>),
+    /// All of a call's sending half.
+    Call(Box<Outbound>),
+}

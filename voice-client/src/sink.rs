@@ -1,0 +1,75 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use atomic_waker::AtomicWaker;
+use mixer::opus::OpusError;
+use mixer::prefetch::{Push, Pusher};
+
+use crate::call::Call;
+use crate::driver::Beat;
+use crate::error::Closed;
+
+/// A raw Opus sink: packets of your own encoder go to the wire as they are, as long as nothing else plays.
+///
+/// One [`write`](Self::write) resolves per packet sent, so that a loop around it is paced by the call. Dropping the
+/// sink ends it.
+pub struct OpusSink {
+    pusher: Pusher,
+    waker: Arc<AtomicWaker>,
+    beat: Beat,
+    call: Call,
+}
+
+/// Why a packet was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// It is no legal Opus packet; the next one may be.
+    #[error(transparent)]
+    Packet(#[from] OpusError),
+    /// The call is over.
+    #[error("the call has ended: {0}")]
+    Closed(Closed),
+}
+
+impl OpusSink {
+    pub(crate) fn new(pusher: Pusher, waker: Arc<AtomicWaker>, beat: Beat, call: Call) -> Self {
+        Self { pusher, waker, beat, call }
+    }
+
+    /// Queues one Opus packet of any legal duration (2.5 to 120 ms), waiting until there is room: about one packet is
+    /// queued ahead. Waits through reconnects.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`]: the packet is illegal, or the call has ended.
+    pub async fn write(&mut self, packet: &[u8]) -> Result<(), SinkError> {
+        let push = poll_fn(|context| {
+            let mut pushed = self.pusher.push(packet);
+            if let Ok(Push::Full) = pushed {
+                self.waker.register(context.waker());
+                // Tried again, for what was taken in between.
+                pushed = self.pusher.push(packet);
+            }
+            match pushed {
+                Ok(Push::Full) => Poll::Pending,
+                other => Poll::Ready(other),
+            }
+        });
+        match push.await? {
+            Push::Closed => Err(SinkError::Closed(self.call.closed().await)),
+            _ => {
+                self.beat.wake();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for OpusSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusSink").field("pusher", &self.pusher).finish_non_exhaustive()
+    }
+}

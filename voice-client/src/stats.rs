@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crypto::Mode;
+use model::UserId;
+
+/// Figures of one call, counted since it began.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// What was sent.
+    pub sent: Sent,
+    /// What was received, as a whole.
+    pub received: Received,
+    /// What was heard, by user.
+    pub heard: BTreeMap<UserId, receive::Stats>,
+    /// Transport mode in use.
+    pub mode: Option<Mode>,
+    /// DAVE version of the session; 0 is no end-to-end encryption.
+    pub dave_version: u16,
+    /// Round trip of the WebSocket, from heartbeats.
+    pub ws_round_trip: Option<Duration>,
+    /// Round trip of the media path, from keepalive pings.
+    pub udp_round_trip: Option<Duration>,
+}
+
+/// What a call sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// RTP packets on the wire, silence included.
+    pub packets: u64,
+    /// Their bytes, RTP header and transport encryption included.
+    pub bytes: u64,
+    /// Those of them that were silence frames.
+    pub silence: u64,
+    /// Frames that did not leave: muted, refused by the socket, or without a usable key.
+    pub dropped: u64,
+    /// Frames that did not leave because there was no end-to-end key.
+    pub no_key: u64,
+}
+
+/// Datagrams that a call received, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// RTP packets of audio that were opened.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// RTCP packets that were opened.
+    pub rtcp: u64,
+    /// RTP packets of other payload types: video, bandwidth probes.
+    pub other_media: u64,
+    /// Packets that were all padding.
+    pub padding: u64,
+    /// Packets that did not open with the session's key.
+    pub unauthentic: u64,
+    /// Packets whose inside was malformed.
+    pub malformed: u64,
+    /// Datagrams that are nothing we know.
+    pub unknown: u64,
+    /// Packets dropped because the call is deafened.
+    pub deafened: u64,
+    /// Packets whose user was not known in time.
+    pub unattributed: u64,
+    /// Frames that a slow consumer of audio lost.
+    pub consumer_lost: u64,
+}

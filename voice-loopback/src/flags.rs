@@ -1,0 +1,201 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crypto::Mode;
+use lexopt::{Arg, Parser, ValueExt};
+use voice_loopback::{Config, Impairment, Options};
+
+pub(crate) const USAGE: &str = "\
+A Discord voice server on this machine.
+
+Usage: voice-loopback [--ws 127.0.0.1:9443] [--udp 127.0.0.1:9444] [FLAGS]
+
+  --ws IP:PORT        where WebSockets are accepted; port 0 picks one
+  --udp IP:PORT       where media is; port 0 picks one
+  --plain-ws          ws instead of wss
+  --ca-out FILE       write the certificate that clients must trust, PEM
+  --dave 0|1          the end-to-end encryption (DAVE) version; only 0 is supported yet
+  --dave-downgrade    admit clients without DAVE to a DAVE call; no effect with version 0
+  --stage             be a stage channel, which has DAVE version 0
+  --grace SECS        how long a severed client keeps its place before the others see it leave (default 0)
+  --modes A,B         the encryption modes on offer
+  --extension         forwarded packets carry a header extension
+  --padding           some forwarded packets carry padding
+  --loss P            to clients: this share of datagrams is lost, 0 to 1
+  --jitter MS         to clients: up to this much delay, without reordering
+  --reorder P         to clients: this share of datagrams is overtaken by others, 0 to 1
+  --duplicate P       to clients: this share of datagrams arrives twice, 0 to 1
+  --seed N            repeatable randomness, keys included
+  --exit-after SECS   end after this time
+  --help              print this
+
+Ready when it prints `LISTENING ws=IP:PORT udp=IP:PORT`. Ctrl-C ends it. RUST_LOG=debug shows more.
+";
+
+pub(crate) enum Command {
+    Run(Box<Flags>),
+    Help,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) options: Options,
+    pub(crate) ca_out: Option<PathBuf>,
+    pub(crate) exit_after: Option<Duration>,
+}
+
+/// Why the command line cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FlagError {
+    #[error(transparent)]
+    Syntax(#[from] lexopt::Error),
+    #[error("--modes: {name:?} is no encryption mode; Discord's are {}", .known.map(Mode::name).join(" and "))]
+    UnknownMode { name: String, known: [Mode; 2] },
+    #[error("--dave {0}: only --dave 0 is supported yet, or --stage, whose version is always 0")]
+    Dave(u16),
+    #[error("{flag}: {value} is not between 0 and {max}")]
+    OutOfRange { flag: &'static str, value: f64, max: f64 },
+    #[error("--ca-out: with --plain-ws there is no certificate")]
+    NoCertificate,
+}
+
+/// A day: longer waits are mistakes.
+const MAX_SECONDS: f64 = 86_400.0;
+
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, FlagError> {
+    let mut parser = Parser::from_args(args);
+    let mut server = Config::default();
+    let mut link = Impairment::default();
+    let mut flags = Flags::default();
+    let (mut dave, mut stage) = (0, false);
+    let options = &mut flags.options;
+    options.ws = ([127, 0, 0, 1], 9_443).into();
+    options.udp = ([127, 0, 0, 1], 9_444).into();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("ws") => options.ws = parser.value()?.parse()?,
+            Arg::Long("udp") => options.udp = parser.value()?.parse()?,
+            Arg::Long("plain-ws") => options.plain = true,
+            Arg::Long("ca-out") => flags.ca_out = Some(parser.value()?.into()),
+            Arg::Long("dave") => dave = number(&mut parser)?,
+            Arg::Long("dave-downgrade") => {}
+            Arg::Long("stage") => stage = true,
+            Arg::Long("grace") => server.grace = seconds("--grace", number(&mut parser)?)?,
+            Arg::Long("modes") => server.modes = modes(&parser.value()?.string()?)?,
+            Arg::Long("extension") => server.extension = true,
+            Arg::Long("padding") => server.padding = true,
+            Arg::Long("loss") => link.loss = within("--loss", number(&mut parser)?, 1.0)?,
+            Arg::Long("jitter") => link.jitter = seconds("--jitter", number::<f64>(&mut parser)? / 1_000.0)?,
+            Arg::Long("reorder") => link.reorder = within("--reorder", number(&mut parser)?, 1.0)?,
+            Arg::Long("duplicate") => link.duplicate = within("--duplicate", number(&mut parser)?, 1.0)?,
+            Arg::Long("seed") => options.seed = Some(number(&mut parser)?),
+            Arg::Long("exit-after") => {
+                flags.exit_after = Some(seconds("--exit-after", number(&mut parser)?)?);
+            }
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            arg => return Err(arg.unexpected().into()),
+        }
+    }
+    if dave != 0 && !stage {
+        return Err(FlagError::Dave(dave));
+    }
+    if options.plain && flags.ca_out.is_some() {
+        return Err(FlagError::NoCertificate);
+    }
+    options.server = server;
+    options.outgoing = link;
+    Ok(Command::Run(Box::new(flags)))
+}
+
+fn number<T: FromStr<Err: Into<Box<dyn std::error::Error + Send + Sync>>>>(
+    parser: &mut Parser,
+) -> Result<T, lexopt::Error> {
+    parser.value()?.parse()
+}
+
+fn within(flag: &'static str, value: f64, max: f64) -> Result<f64, FlagError> {
+    if (0.0..=max).contains(&value) { Ok(value) } else { Err(FlagError::OutOfRange { flag, value, max }) }
+}
+
+fn seconds(flag: &'static str, value: f64) -> Result<Duration, FlagError> {
+    within(flag, value, MAX_SECONDS).map(Duration::from_secs_f64)
+}
+
+fn modes(names: &str) -> Result<Vec<Mode>, FlagError> {
+    let mode = |name: &str| {
+        let name = name.trim();
+        Mode::from_name(name).ok_or_else(|| FlagError::UnknownMode { name: name.to_owned(), known: Mode::DEFAULT })
+    };
+    names.split(',').map(mode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crypto::Mode;
+
+    use super::{Command, Flags, parse};
+
+    fn flags(line: &str) -> Flags {
+        match parse(line.split_whitespace().map(Into::into)) {
+            Ok(Command::Run(flags)) => *flags,
+            Ok(Command::Help) => panic!("asked for help"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn error(line: &str) -> String {
+        parse(line.split_whitespace().map(Into::into)).err().expect("an error").to_string()
+    }
+
+    #[test]
+    fn every_flag_is_understood() {
+        let flags = flags(
+            "--ws 127.0.0.1:0 --udp [::1]:5 --plain-ws --dave 1 --dave-downgrade --stage --grace 2.5 \
+             --modes aead_xchacha20_poly1305_rtpsize,aead_aes256_gcm_rtpsize --extension --padding --loss 0.01 \
+             --jitter 30 --reorder 0.02 --duplicate 0.03 --seed 7 --exit-after 9",
+        );
+        let options = flags.options;
+        assert_eq!((options.ws.port(), options.udp.to_string().as_str()), (0, "[::1]:5"));
+        assert!(options.plain && options.server.extension && options.server.padding);
+        assert_eq!(options.server.modes, [Mode::XChaCha20Poly1305Rtpsize, Mode::Aes256GcmRtpsize]);
+        assert_eq!(options.server.grace, Duration::from_millis(2_500));
+        assert_eq!((options.outgoing.loss, options.outgoing.reorder, options.outgoing.duplicate), (0.01, 0.02, 0.03));
+        assert_eq!((options.outgoing.jitter, options.seed), (Duration::from_millis(30), Some(7)));
+        assert_eq!(flags.exit_after, Some(Duration::from_secs(9)));
+        assert!(options.incoming.is_none());
+    }
+
+    #[test]
+    fn without_flags_the_ports_are_those_of_the_usage() {
+        let options = flags("").options;
+        assert_eq!((options.ws.port(), options.udp.port()), (9_443, 9_444));
+        assert!(!options.plain && options.outgoing.is_none());
+    }
+
+    #[test]
+    fn wrong_use_is_named() {
+        assert_eq!(
+            error("--modes aead_aes256_gcm_rtpsize,plain"),
+            "--modes: \"plain\" is no encryption mode; Discord's are aead_aes256_gcm_rtpsize and \
+             aead_xchacha20_poly1305_rtpsize"
+        );
+        assert_eq!(
+            error("--dave 1"),
+            "--dave 1: only --dave 0 is supported yet, or --stage, whose version is always 0"
+        );
+        assert!(error("--dave 2 --dave-downgrade").starts_with("--dave 2"));
+        assert_eq!(error("--loss 1.5"), "--loss: 1.5 is not between 0 and 1");
+        assert_eq!(error("--grace -1"), "--grace: -1 is not between 0 and 86400");
+        assert_eq!(error("--loss NaN"), "--loss: NaN is not between 0 and 1");
+        assert!(error("--wss 1").contains("--wss"));
+        assert!(error("extra").contains("extra"));
+        assert!(error("--ws nowhere").contains("nowhere"));
+        assert!(error("--ws").contains("--ws"));
+        assert!(error("--plain-ws --ca-out x").contains("no certificate"));
+        assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
+    }
+}

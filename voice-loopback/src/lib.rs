@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod config;
+mod link;
+mod rng;
+mod script;
+mod server;
+mod socket;
+
+pub use config::Config;
+pub use link::{Impairment, Link, LinkStats};
+pub use script::Cue;
+pub use server::{ConnId, Dispatch, Member, Output, Server, Stats, Updates};
+pub use socket::{Loopback, Options};

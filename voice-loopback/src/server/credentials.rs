@@ -1,0 +1,145 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use gateway::text::Identify;
+use model::{ChannelId, GuildId, UserId};
+use serde_json::{Value, json};
+
+use super::Server;
+use super::room::Room;
+use crate::rng::Rng;
+
+/// At most this many tokens and sessions are remembered; the oldest are forgotten first.
+const MAX_ISSUED: usize = 65_536;
+
+/// The `d` of the two main-gateway dispatches that answer a bot's wish to join a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Updates {
+    /// Of VOICE_STATE_UPDATE: the bot's own voice state, with `session_id`.
+    pub state: Value,
+    /// Of VOICE_SERVER_UPDATE: `token`, `guild_id` and `endpoint`.
+    pub server: Value,
+}
+
+/// What this server, as the main gateway, has told whom.
+#[derive(Default)]
+pub(super) struct Credentials {
+    /// A user's session id is the main gateway's own: one per user, whatever the guild.
+    sessions: BTreeMap<UserId, String>,
+    tokens: BTreeMap<String, Grant>,
+    oldest: VecDeque<String>,
+}
+
+struct Grant {
+    user: UserId,
+    guild: GuildId,
+    channel: Option<ChannelId>,
+    session: String,
+    /// Used, or outdated by a newer token.
+    spent: bool,
+}
+
+/// Why nobody was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The token is not one of ours.
+    UnknownToken,
+    /// It is, but it is spent, or another user's, guild's or session's.
+    InvalidSession,
+}
+
+impl Refusal {
+    pub(super) fn code(self) -> u16 {
+        match self {
+            Self::UnknownToken => 4004,
+            Self::InvalidSession => 4006,
+        }
+    }
+
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownToken => "authentication failed",
+            Self::InvalidSession => "session is no longer valid",
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({} tokens)", self.tokens.len())
+    }
+}
+
+impl Credentials {
+    pub(super) fn session(&mut self, rng: &mut Rng, user: UserId) -> String {
+        if self.sessions.len() >= MAX_ISSUED && !self.sessions.contains_key(&user) {
+            self.sessions.pop_first();
+        }
+        self.sessions.entry(user).or_insert_with(|| rng.hex()).clone()
+    }
+
+    fn grant(&mut self, token: String, grant: Grant) {
+        let outdated = |it: &&mut Grant| it.user == grant.user && it.guild == grant.guild;
+        self.tokens.values_mut().filter(outdated).for_each(|it| it.spent = true);
+        if self.oldest.len() >= MAX_ISSUED
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.tokens.remove(&oldest);
+        }
+        self.oldest.push_back(token.clone());
+        self.tokens.insert(token, grant);
+    }
+
+    /// Uses up the token and says which room it opens. One that was not issued here opens its guild's room without a
+    /// channel, as often as anybody likes, unless only issued ones count.
+    pub(super) fn admit(&mut self, identify: &Identify, issued_only: bool) -> Result<Room, Refusal> {
+        let room = |channel| Room { guild: identify.server, channel };
+        let Some(grant) = self.tokens.get_mut(identify.token.expose()) else {
+            return if issued_only { Err(Refusal::UnknownToken) } else { Ok(room(None)) };
+        };
+        let fits = grant.user == identify.user && grant.guild == identify.server && grant.session == identify.session;
+        if grant.spent || !fits {
+            return Err(Refusal::InvalidSession);
+        }
+        grant.spent = true;
+        Ok(room(grant.channel))
+    }
+}
+
+impl Server {
+    /// Issues a fresh token and writes both payloads.
+    pub(super) fn issue(
+        &mut self,
+        user: UserId,
+        guild: GuildId,
+        channel: Option<ChannelId>,
+        session: String,
+    ) -> Updates {
+        let token = self.rng.hex();
+        let state = voice_state(user, guild, channel, &session);
+        self.credentials.grant(token.clone(), Grant { user, guild, channel, session, spent: false });
+        Updates { state, server: voice_server(&token, guild, Some(&self.config.endpoint)) }
+    }
+}
+
+/// A voice state as the main gateway sends it; `channel` is null for somebody who is in none.
+pub(super) fn voice_state(user: UserId, guild: GuildId, channel: Option<ChannelId>, session: &str) -> Value {
+    json!({
+        "guild_id": guild.to_string(),
+        "channel_id": channel.map(|channel| channel.to_string()),
+        "user_id": user.to_string(),
+        "session_id": session,
+        "deaf": false,
+        "mute": false,
+        "self_deaf": false,
+        "self_mute": false,
+        "self_video": false,
+        "suppress": false,
+        "request_to_speak_timestamp": null,
+    })
+}
+
+/// A voice server update as the main gateway sends it; `endpoint` is null while the guild has no server.
+pub(super) fn voice_server(token: &str, guild: GuildId, endpoint: Option<&str>) -> Value {
+    json!({ "token": token, "guild_id": guild.to_string(), "endpoint": endpoint })
+}

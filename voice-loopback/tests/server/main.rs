@@ -1,0 +1,11 @@
+//! The server without sockets, driven with the bytes that clients send.
+
+mod credentials;
+mod cues;
+mod dialect;
+mod garbage;
+mod join;
+mod media;
+mod refusals;
+mod resume;
+mod world;

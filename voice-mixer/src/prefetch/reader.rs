@@ -1,0 +1,306 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rtrb::{Producer, RingBuffer};
+use voice_model::{CHANNELS, SAMPLE_RATE};
+
+use super::feed::{End, Ring};
+use super::record::{HEADER, Record};
+use super::{Config, Feed};
+use crate::resample::{Converter, RATES};
+use crate::stereo::{MAX_CHANNELS, to_stereo};
+use crate::{Chunk, Format, Info, Source, SourceError, opus};
+
+/// Bytes of Opus per second that the ring has room for: 256 kbit/s.
+const OPUS_BYTES: u128 = 32_000;
+
+/// Room for a few of the largest packets that fit into a datagram.
+const MIN_OPUS_BYTES: usize = 8_192;
+
+/// Less than this and a tick of 20 ms might never find its samples together.
+const MIN_LENGTH: Duration = Duration::from_millis(60);
+
+/// The reader thread's end of the ring: owns the source, decodes and converts to 48 kHz stereo.
+pub struct Reader {
+    source: Box<dyn Source>,
+    config: Config,
+    info: Option<Info>,
+    chunk: Chunk,
+    converter: Option<Converter>,
+    /// Converted samples (PCM) that have no room in the ring yet.
+    pending: Vec<f32>,
+    pushed: usize,
+    /// Header of the packet in `chunk` that has no room in the ring yet.
+    record: Option<Record>,
+    arrival: Producer<Ring>,
+    ring: Option<Inlet>,
+    end: Arc<OnceLock<End>>,
+    /// The source has nothing more; what is pending goes first.
+    drained: Option<End>,
+}
+
+enum Inlet {
+    Pcm(Producer<f32>),
+    Opus(Producer<u8>),
+}
+
+/// What one [`Reader::step`] came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// Something was done; call again.
+    Progress,
+    /// The ring is full: nothing to do until the feed has drained some, call again in a few milliseconds.
+    Full,
+    /// The source has ended and all of it is in the ring. Nothing more to do, but a seek can start anew.
+    Ended,
+    /// The source failed; what it had yielded is in the ring. Nothing more to do, but a seek can start anew.
+    Failed(SourceError),
+    /// The feed was dropped: nobody listens.
+    Abandoned,
+}
+
+impl Reader {
+    pub(super) fn new(source: Box<dyn Source>, config: Config) -> (Self, Feed) {
+        let (arrival, end, feed) = connection();
+        let reader = Self {
+            source,
+            config,
+            info: None,
+            chunk: Chunk::new(),
+            converter: None,
+            pending: Vec::new(),
+            pushed: 0,
+            record: None,
+            arrival,
+            ring: None,
+            end,
+            drained: None,
+        };
+        (reader, feed)
+    }
+
+    /// What is known about the source; `None` before it is open.
+    pub fn info(&self) -> Option<&Info> {
+        self.info.as_ref()
+    }
+
+    /// Reads ahead a little: opens the source, or fetches a chunk of it, or moves what was fetched into the ring.
+    ///
+    /// Blocks as long as the source does.
+    pub fn step(&mut self) -> Step {
+        if self.arrival.is_abandoned() {
+            return Step::Abandoned;
+        }
+        match self.end.get() {
+            Some(Ok(())) => return Step::Ended,
+            Some(Err(error)) => return Step::Failed(error.clone()),
+            None => {}
+        }
+        if let Some(step) = self.deliver() {
+            return step;
+        }
+        if let Some(end) = self.drained.take() {
+            let step = match &end {
+                Ok(()) => Step::Ended,
+                Err(error) => Step::Failed(error.clone()),
+            };
+            // Set once per connection: the branch above returns from then on.
+            let _ = self.end.set(end);
+            return step;
+        }
+        if let Err(error) = self.fetch() {
+            self.finish_pcm();
+            self.drained = Some(Err(error));
+        }
+        Step::Progress
+    }
+
+    /// Goes to `to` and starts a fresh ring, whose feed is to replace the old one
+    /// ([`Mixer::replace`](crate::Mixer::replace)); also returns the exact time of its first sample or packet.
+    ///
+    /// # Errors
+    ///
+    /// The source's. After [`SourceError::Unseekable`] everything goes on as if nothing had been asked.
+    pub fn seek(&mut self, to: Duration) -> Result<(Feed, Duration), SourceError> {
+        self.open()?;
+        let at = match self.source.seek(to) {
+            Ok(at) => at,
+            Err(error) => {
+                if !matches!(error, SourceError::Unseekable { .. }) && self.drained.is_none() {
+                    self.drained = Some(Err(error.clone()));
+                }
+                return Err(error);
+            }
+        };
+        let (arrival, end, feed) = connection();
+        (self.arrival, self.end) = (arrival, end);
+        (self.ring, self.drained, self.converter, self.record) = (None, None, None, None);
+        self.pending.clear();
+        self.pushed = 0;
+        Ok((feed, at))
+    }
+
+    /// Ends the feed with `error`, after what is in the ring: for a source that panicked.
+    pub fn fail(&mut self, error: SourceError) {
+        let _ = self.end.set(Err(error));
+    }
+
+    /// Moves what is pending into the ring; `None` when nothing is.
+    fn deliver(&mut self) -> Option<Step> {
+        match (&mut self.ring, self.record) {
+            (Some(Inlet::Pcm(ring)), _) if self.pushed < self.pending.len() => {
+                let (done, _) = ring.push_partial_slice(&self.pending[self.pushed..]);
+                let count = done.len();
+                self.pushed += count;
+                if self.pushed == self.pending.len() {
+                    self.pending.clear();
+                    self.pushed = 0;
+                }
+                Some(if count > 0 { Step::Progress } else { Step::Full })
+            }
+            (Some(Inlet::Opus(ring)), Some(record)) => {
+                let packet = if record.len == 0 { &[][..] } else { self.chunk.packet() };
+                if !record.push(packet, ring) {
+                    return Some(Step::Full);
+                }
+                self.record = None;
+                Some(Step::Progress)
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens the source or reads one chunk of it.
+    fn fetch(&mut self) -> Result<(), SourceError> {
+        let format = self.open()?;
+        if self.ring.is_none() {
+            return self.connect(format);
+        }
+        self.chunk.clear();
+        if !self.source.read(&mut self.chunk)? {
+            self.finish_pcm();
+            self.drained = Some(Ok(()));
+            return Ok(());
+        }
+        match format {
+            Format::Pcm { .. } => self.convert(),
+            Format::Opus => self.accept(),
+        }
+    }
+
+    fn open(&mut self) -> Result<Format, SourceError> {
+        if let Some(info) = &self.info {
+            return Ok(info.format);
+        }
+        let info = self.source.open()?;
+        let format = info.format;
+        if let Format::Pcm { rate, channels } = format {
+            check_layout(rate, channels)?;
+        }
+        self.info = Some(info);
+        Ok(format)
+    }
+
+    /// Makes the ring and hands its other end over.
+    fn connect(&mut self, format: Format) -> Result<(), SourceError> {
+        let length = self.config.length.max(MIN_LENGTH);
+        let (inlet, outlet) = match format {
+            Format::Pcm { .. } => {
+                let frames = length.as_millis().min(60_000) as usize * SAMPLE_RATE as usize / 1_000;
+                let (producer, consumer) = RingBuffer::new(frames * CHANNELS);
+                (Inlet::Pcm(producer), Ring::Pcm(consumer))
+            }
+            Format::Opus => {
+                let bytes = (length.as_millis().min(60_000) * OPUS_BYTES / 1_000) as usize;
+                let (producer, consumer) = RingBuffer::new(bytes.max(MIN_OPUS_BYTES));
+                (Inlet::Opus(producer), Ring::Opus(consumer))
+            }
+        };
+        self.ring = Some(inlet);
+        // There is room for the one ring that a connection ever carries.
+        let _ = self.arrival.push(outlet);
+        Ok(())
+    }
+
+    /// PCM: converts the chunk into `pending`.
+    fn convert(&mut self) -> Result<(), SourceError> {
+        if self.chunk.samples.is_empty() {
+            return Ok(());
+        }
+        let (rate, channels) = self.chunk.layout();
+        check_layout(rate, channels)?;
+        if self.converter.as_ref().is_some_and(|converter| converter.rate() != rate) {
+            self.finish_pcm();
+        }
+        let converter = match &mut self.converter {
+            Some(converter) => converter,
+            None => {
+                let converter = Converter::new(rate).map_err(|error| unsupported(error.to_string()))?;
+                self.converter.insert(converter)
+            }
+        };
+        to_stereo(&self.chunk.samples, channels, converter.input());
+        converter.convert(&mut self.pending);
+        Ok(())
+    }
+
+    /// PCM: flushes the resampler into `pending`.
+    fn finish_pcm(&mut self) {
+        if let Some(mut converter) = self.converter.take() {
+            converter.finish(&mut self.pending);
+        }
+    }
+
+    /// Opus: prepares the chunk's packet for the ring.
+    fn accept(&mut self) -> Result<(), SourceError> {
+        let packet = self.chunk.packet();
+        if packet.is_empty() {
+            return Ok(());
+        }
+        let name = || "the source".into();
+        let samples = opus::samples(packet).map_err(|cause| SourceError::Opus { name: name(), cause })? as u16;
+        let (skip, trim) = self.chunk.cut();
+        let skip = skip.min(u32::from(samples)) as u16;
+        let trim = trim.min(u32::from(samples - skip)) as u16;
+        let room = match &self.ring {
+            Some(Inlet::Opus(ring)) => ring.buffer().capacity().saturating_sub(HEADER),
+            _ => 0,
+        };
+        // Too long for the ring is far too long for a datagram: its time passes, the mixer counts it.
+        let len = if packet.len() > room { 0 } else { packet.len() as u16 };
+        self.record = Some(Record { len, samples, skip, trim });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("info", &self.info).field("end", &self.end.get()).finish_non_exhaustive()
+    }
+}
+
+fn connection() -> (Producer<Ring>, Arc<OnceLock<End>>, Feed) {
+    let (producer, consumer) = RingBuffer::new(1);
+    let end = Arc::new(OnceLock::new());
+    (producer, Arc::clone(&end), Feed::new(consumer, end, None))
+}
+
+fn check_layout(rate: u32, channels: u16) -> Result<(), SourceError> {
+    if !RATES.contains(&rate) {
+        return Err(unsupported(format!(
+            "its sample rate is {rate} Hz, {} to {} can be played",
+            RATES.start(),
+            RATES.end()
+        )));
+    }
+    if !(1..=MAX_CHANNELS).contains(&channels) {
+        return Err(unsupported(format!("it has {channels} channels, 1 to {MAX_CHANNELS} can be played")));
+    }
+    Ok(())
+}
+
+fn unsupported(reason: String) -> SourceError {
+    SourceError::Unsupported { name: "the source".into(), reason: reason.into() }
+}

@@ -1,0 +1,123 @@
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{
+    Async, Fft, FixedAsync, FixedSync, Indexing, Resampler, ResamplerConstructionError, SincInterpolationParameters,
+    WindowFunction,
+};
+use voice_model::{CHANNELS, SAMPLE_RATE};
+
+/// Rates that are converted; outside of them a filter would need absurd amounts of memory.
+pub(crate) const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+
+/// Frames per conversion.
+const CHUNK: usize = 1_024;
+
+/// Above this a synchronous resampler's block, and so its delay, grows long: at 44,099 Hz it would be half a second.
+const LARGEST_RATIO_TERM: u32 = 1_000;
+
+/// Length of the asynchronous resampler's filter in frames.
+const SINC_LEN: usize = 128;
+
+/// Brings interleaved stereo of one rate to 48 kHz. Output sample `n` sounds when input sample `n * rate / 48,000` does:
+/// the filter's delay is cut off at the beginning and its tail is flushed at the end.
+pub(crate) struct Converter {
+    rate: u32,
+    resampler: Option<Box<dyn Resampler<f32>>>,
+    input: Vec<f32>,
+    scratch: Vec<f32>,
+    /// Output frames still to be cut off at the beginning.
+    delay: usize,
+    /// Frames that came in and went out.
+    consumed: u64,
+    produced: u64,
+}
+
+impl Converter {
+    /// A converter for `rate`, which is one of [`RATES`].
+    pub(crate) fn new(rate: u32) -> Result<Self, ResamplerConstructionError> {
+        let resampler = if rate == SAMPLE_RATE { None } else { Some(resampler(rate)?) };
+        let scratch = resampler.as_ref().map_or(0, |resampler| resampler.output_frames_max() * CHANNELS);
+        let delay = resampler.as_ref().map_or(0, |resampler| resampler.output_delay());
+        let (consumed, produced) = (0, 0);
+        Ok(Self { rate, resampler, input: Vec::new(), scratch: vec![0.0; scratch], delay, consumed, produced })
+    }
+
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// The buffer to append input to before [`convert`](Self::convert).
+    pub(crate) fn input(&mut self) -> &mut Vec<f32> {
+        &mut self.input
+    }
+
+    /// Appends what can be converted so far to `out`.
+    pub(crate) fn convert(&mut self, out: &mut Vec<f32>) {
+        let Some(resampler) = &self.resampler else {
+            out.append(&mut self.input);
+            return;
+        };
+        let mut needed = resampler.input_frames_next();
+        let mut start = 0;
+        while self.input.len() / CHANNELS - start >= needed {
+            let frames = self.process(start, None, out);
+            self.consumed += frames as u64;
+            start += frames;
+            needed = self.resampler.as_ref().map_or(usize::MAX, |resampler| resampler.input_frames_next());
+        }
+        self.input.drain(..start * CHANNELS);
+    }
+
+    /// Appends all that is left, so that the whole has the input's duration to the sample.
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
+        self.convert(out);
+        if self.resampler.is_none() {
+            return;
+        }
+        let rest = self.input.len() / CHANNELS;
+        let rate = u64::from(self.rate);
+        let total = ((self.consumed + rest as u64) * u64::from(SAMPLE_RATE) + rate / 2) / rate;
+        let mut partial = rest;
+        while self.produced < total {
+            let before = out.len();
+            self.process(0, Some(partial), out);
+            partial = 0;
+            let surplus = self.produced.saturating_sub(total) as usize;
+            self.produced -= surplus as u64;
+            out.truncate((out.len() - surplus * CHANNELS).max(before));
+        }
+        self.input.clear();
+    }
+
+    /// One conversion of the input from frame `start` on; returns how many frames it took.
+    fn process(&mut self, start: usize, partial: Option<usize>, out: &mut Vec<f32>) -> usize {
+        let Some(resampler) = &mut self.resampler else { return 0 };
+        let (frames_in, frames_out) = (self.input.len() / CHANNELS, self.scratch.len() / CHANNELS);
+        let input = InterleavedSlice::new(&self.input[..], CHANNELS, frames_in).expect("invariant: whole frames");
+        let mut output =
+            InterleavedSlice::new_mut(&mut self.scratch[..], CHANNELS, frames_out).expect("invariant: whole frames");
+        let indexing = Indexing { input_offset: start, partial_len: partial, ..Indexing::default() };
+        let (taken, made) = resampler
+            .process_into_buffer(&input, &mut output, Some(&indexing))
+            .expect("invariant: the buffers are as large as the resampler asked for");
+        let cut = self.delay.min(made);
+        self.delay -= cut;
+        self.produced += (made - cut) as u64;
+        out.extend_from_slice(&self.scratch[cut * CHANNELS..made * CHANNELS]);
+        taken
+    }
+}
+
+fn resampler(rate: u32) -> Result<Box<dyn Resampler<f32>>, ResamplerConstructionError> {
+    let divisor = gcd(rate, SAMPLE_RATE);
+    if rate.max(SAMPLE_RATE) / divisor <= LARGEST_RATIO_TERM {
+        let (from, to) = (rate as usize, SAMPLE_RATE as usize);
+        return Ok(Box::new(Fft::new(from, to, CHUNK, CHANNELS, FixedSync::Input)?));
+    }
+    let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
+    let parameters = SincInterpolationParameters::new(SINC_LEN, WindowFunction::BlackmanHarris2);
+    Ok(Box::new(Async::new_sinc(ratio, 1.0, &parameters, CHUNK, CHANNELS, FixedAsync::Input)?))
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,280 @@
+//! Every container and codec: what comes out, how long it is, and where a seek lands.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use opus::{Channels, Decoder};
+use voice_mixer::file::{Bytes, File};
+use voice_mixer::{Chunk, Format, Source, SourceError};
+
+fn path(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(path(name)).expect("the fixture is there")
+}
+
+/// Reads all of it: interleaved samples in two channels, and packets with what is cut off them.
+fn drain(source: &mut dyn Source) -> Result<(Vec<f32>, Vec<(Vec<u8>, u32, u32)>), SourceError> {
+    let (mut samples, mut packets, mut chunk) = (Vec::new(), Vec::new(), Chunk::new());
+    while source.read(&mut chunk)? {
+        samples.extend_from_slice(chunk.samples());
+        if !chunk.packet().is_empty() {
+            let (skip, trim) = chunk.cut();
+            packets.push((chunk.packet().to_vec(), skip, trim));
+        }
+        chunk.clear();
+    }
+    Ok((samples, packets))
+}
+
+/// Decodes packets, leaves out what is no audio.
+fn decode(packets: &[(Vec<u8>, u32, u32)]) -> Vec<f32> {
+    let mut decoder = Decoder::new(48_000, Channels::Stereo).expect("a decoder");
+    let mut pcm = vec![0.0; 5_760 * 2];
+    let mut samples = Vec::new();
+    for (packet, skip, trim) in packets {
+        let frames = decoder.decode_float(packet, &mut pcm, false).expect("a good packet");
+        samples.extend_from_slice(&pcm[*skip as usize * 2..(frames - *trim as usize) * 2]);
+    }
+    samples
+}
+
+/// Amplitude of `frequency` in one channel of stereo: the projection on a sine and a cosine.
+fn amplitude(samples: &[f32], channel: usize, rate: u32, frequency: f64) -> f64 {
+    let frames = samples.len() / 2;
+    let (mut sine, mut cosine) = (0.0, 0.0);
+    for (n, frame) in samples.chunks_exact(2).enumerate() {
+        let phase = TAU * frequency * n as f64 / f64::from(rate);
+        sine += f64::from(frame[channel]) * phase.sin();
+        cosine += f64::from(frame[channel]) * phase.cos();
+    }
+    2.0 * sine.hypot(cosine) / frames as f64
+}
+
+#[track_caller]
+fn assert_tones(samples: &[f32], rate: u32, tolerance: f64) {
+    // A whole number of periods of both tones, away from the edges.
+    let middle = &samples[rate as usize / 50 * 2..];
+    let middle = &middle[..rate as usize / 10 * 2];
+    for (channel, frequency, expected) in [(0, 1_000.0, 0.5), (1, 440.0, 0.25), (0, 440.0, 0.0), (1, 1_000.0, 0.0)] {
+        let found = amplitude(middle, channel, rate, frequency);
+        assert!((found - expected).abs() < tolerance, "{frequency} Hz in channel {channel}: {found}, not {expected}");
+    }
+}
+
+/// Frames and rate of each fixture that is decoded.
+const DECODED: [(&str, u32, usize, f64); 7] = [
+    ("stereo.wav", 44_100, 8_820, 0.001),
+    ("stereo.aiff", 22_050, 4_410, 0.001),
+    ("stereo.flac", 44_100, 22_050, 0.001),
+    ("alac.m4a", 44_100, 8_820, 0.001),
+    ("aac.m4a", 44_100, 44_100, 0.02),
+    ("stereo.mp3", 44_100, 44_100, 0.02),
+    ("vorbis.ogg", 44_100, 44_100, 0.02),
+];
+
+#[test]
+fn decoded_files_have_the_right_length_level_and_pitch() {
+    for (name, rate, frames, tolerance) in DECODED {
+        let mut file = File::new(path(name));
+        let info = file.open().expect(name);
+        assert_eq!(info.format, Format::Pcm { rate, channels: 2 }, "{name}");
+        assert!(info.seekable, "{name}");
+        let (samples, packets) = drain(&mut file).expect(name);
+        assert!(packets.is_empty(), "{name}");
+        println!("{name}: {} frames, {:?}", samples.len() / 2, info.duration);
+        assert_eq!(samples.len() / 2, frames, "{name}");
+        let millis = info.duration.expect(name).as_secs_f64() * 1_000.0;
+        assert!((millis - frames as f64 * 1_000.0 / f64::from(rate)).abs() < 1.0, "{name}: {millis}");
+        assert_tones(&samples, rate, tolerance);
+    }
+}
+
+#[test]
+fn decoded_files_seek_to_the_exact_sample() {
+    for (name, rate, frames, tolerance) in DECODED {
+        let whole = drain(&mut File::new(path(name))).expect(name).0;
+        let mut file = Bytes::new(fixture(name));
+        for frame in [0, 1, 1_151, 3_000, frames / 2, frames / 2 + 1, 7, frames - 1, frames / 3, frames - 1_025] {
+            let to = Duration::from_nanos((frame as u64 * 1_000_000_000).div_ceil(u64::from(rate)));
+            let landed = file.seek(to).expect(name);
+            let error = (landed.as_secs_f64() - frame as f64 / f64::from(rate)).abs();
+            assert!(error < 1e-8, "{name}: {landed:?} instead of frame {frame}");
+            let (rest, _) = drain(&mut file).expect(name);
+            let expected = &whole[frame * 2..];
+            assert_eq!(rest.len(), expected.len(), "{name} from {frame}");
+            let worst = rest.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // The lossless ones are the same bits; the others' decoders have seen enough to be close.
+            let allowed = if tolerance < 0.01 { 0.0 } else { 0.002 };
+            println!("{name} from {frame}: {worst}");
+            assert!(worst <= allowed, "{name} from {frame}: off by {worst}");
+        }
+    }
+}
+
+#[test]
+fn a_seek_past_the_end_goes_to_the_end_and_back_again() {
+    for name in ["stereo.wav", "stereo.flac", "aac.m4a", "alac.m4a", "stereo.mp3", "vorbis.ogg", "opus.ogg", "opus.webm"] {
+        let mut file = File::new(path(name));
+        let end = file.seek(Duration::from_secs(3_600)).expect(name);
+        assert!(end <= Duration::from_millis(1_025), "{name}: {end:?}");
+        assert!(end >= Duration::from_millis(200), "{name}: {end:?}");
+        assert!(!file.read(&mut Chunk::new()).expect(name), "{name}");
+        assert_eq!(file.seek(Duration::ZERO).expect(name), Duration::ZERO, "{name}");
+        assert!(file.read(&mut Chunk::new()).expect(name), "{name}");
+    }
+}
+
+const PACKETS: [(&str, u64, usize); 4] =
+    [("opus.ogg", 960, 51), ("long.ogg", 2_880, 17), ("opus.webm", 960, 51), ("live.webm", 960, 51)];
+
+#[test]
+fn opus_files_come_out_as_packets() {
+    for (name, samples, count) in PACKETS {
+        let mut file = File::new(path(name));
+        let info = file.open().expect(name);
+        assert_eq!(info.format, Format::Opus, "{name}");
+        let (pcm, packets) = drain(&mut file).expect(name);
+        println!("{name}: {} packets, {:?}, last {:?}", packets.len(), info.duration, packets.last().map(|p| (p.1, p.2)));
+        assert!(pcm.is_empty());
+        assert_eq!(packets.len(), count, "{name}");
+        assert!(packets.iter().all(|(packet, _, _)| voice_mixer::opus::samples(packet) == Ok(samples as usize)));
+        assert_eq!(packets[0].1, 312, "{name}: pre-skip");
+        assert!(packets[1..].iter().all(|(_, skip, _)| *skip == 0), "{name}");
+        let audio = decode(&packets);
+        assert_eq!(audio.len() / 2, 48_000, "{name}");
+        assert_tones(&audio, 48_000, 0.03);
+    }
+}
+
+#[test]
+fn opus_files_seek_to_the_exact_packet() {
+    for (name, samples, count) in PACKETS {
+        let whole = drain(&mut File::new(path(name))).expect(name).1;
+        let mut file = Bytes::new(fixture(name));
+        file.open().expect(name);
+        for index in [0, 1, 3, count / 2, count - 1, 2, count - 3, 10] {
+            // The middle of the audible part of this packet.
+            let begin = (index as u64 * samples).saturating_sub(312);
+            let to = Duration::from_micros((begin + samples / 4) * 1_000_000 / 48_000);
+            let landed = file.seek(to).expect(name);
+            let exact = Duration::from_nanos((begin * 1_000_000_000 + 24_000) / 48_000);
+            assert_eq!(landed, exact, "{name}: packet {index}");
+            let (_, rest) = drain(&mut file).expect(name);
+            let preroll = rest.iter().take_while(|(_, skip, _)| u64::from(*skip) == samples).count();
+            assert_eq!(rest.len() - preroll, whole.len() - index, "{name}: packet {index}");
+            assert!(preroll as u64 * samples >= (3_840).min(index as u64 * samples), "{name}: {preroll} of pre-roll");
+            assert!(rest[preroll..].iter().zip(&whole[index..]).all(|(a, b)| a.0 == b.0), "{name}: packet {index}");
+            // What is decoded is what would have been heard here.
+            let (sought, heard) = (decode(&rest), decode(&whole));
+            let heard = &heard[begin as usize * 2..];
+            assert_eq!(sought.len(), heard.len(), "{name}: packet {index}");
+            let worst = sought.iter().zip(heard).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{name} from packet {index}: {worst}");
+            assert!(worst < 0.05, "{name}: packet {index} is off by {worst}");
+        }
+    }
+}
+
+#[test]
+fn tags_are_read() {
+    for name in ["stereo.flac", "stereo.mp3", "vorbis.ogg", "opus.ogg", "aac.m4a"] {
+        let info = File::new(path(name)).open().expect(name);
+        assert!(info.tags.iter().any(|(_, value)| value == "Two tones"), "{name}: {:?}", info.tags);
+    }
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_the_path() {
+    let error = File::new("/nowhere/song.flac").open().expect_err("it does not exist");
+    assert!(matches!(error, SourceError::Open { .. }));
+    assert!(error.to_string().contains("/nowhere/song.flac"), "{error}");
+    let error = File::new(env!("CARGO_MANIFEST_DIR")).open().expect_err("a directory is no audio");
+    assert!(matches!(error, SourceError::Open { .. }), "{error}");
+}
+
+#[test]
+fn an_empty_file_is_an_error() {
+    let error = Bytes::named("empty.wav", Vec::new()).open().expect_err("there is nothing in it");
+    assert!(matches!(error, SourceError::Empty { .. }));
+    assert!(error.to_string().contains("empty.wav"));
+}
+
+#[test]
+fn what_is_no_audio_is_an_error() {
+    let text = "It was the best of times, it was the worst of times. ".repeat(400);
+    let zeros = vec![0; 20_000];
+    let page = b"<!DOCTYPE html><html><body>404</body></html>".to_vec();
+    for (name, bytes) in [("text", text.into_bytes()), ("zeros", zeros), ("page", page), ("byte", vec![b'R'])] {
+        let mut file = Bytes::new(bytes);
+        let error = file.open().err().or_else(|| drain(&mut file).err()).expect(name);
+        assert!(matches!(error, SourceError::NotAudio { .. }), "{name}: {error}");
+    }
+}
+
+/// Wherever a file breaks off, what is there comes out, and then an end or a typed error.
+#[test]
+fn truncated_files_play_what_is_there() {
+    for name in DECODED.iter().map(|(name, ..)| *name).chain(PACKETS.iter().map(|(name, ..)| *name)) {
+        let bytes = fixture(name);
+        for tenths in 1..10 {
+            let mut file = Bytes::named(name, &bytes[..bytes.len() * tenths / 10]);
+            let mut chunk = Chunk::new();
+            let mut reads = 0;
+            while let Ok(true) = file.read(&mut chunk) {
+                chunk.clear();
+                reads += 1;
+                assert!(reads < 10_000, "{name} at {tenths} tenths does not end");
+            }
+        }
+    }
+    let bytes = fixture("stereo.flac");
+    let error = drain(&mut Bytes::named("half.flac", &bytes[..bytes.len() / 2])).expect_err("half of it is missing");
+    assert!(matches!(error, SourceError::Truncated { .. }), "{error}");
+    assert!(error.to_string().contains("half.flac"));
+    let bytes = fixture("stereo.wav");
+    let error = drain(&mut Bytes::new(&bytes[..bytes.len() / 2 - 1])).map(|(samples, _)| samples.len());
+    println!("{error:?}");
+}
+
+/// Flipped bytes anywhere: no panic, no endless loop.
+#[test]
+fn damaged_files_end() {
+    let mut state = 1_u32;
+    for name in DECODED.iter().map(|(name, ..)| *name).chain(PACKETS.iter().map(|(name, ..)| *name)) {
+        let bytes = fixture(name);
+        for _ in 0..40 {
+            let mut damaged = bytes.clone();
+            for _ in 0..8 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let place = (state >> 8) as usize % if state & 1 == 0 { 400 } else { damaged.len() };
+                damaged[place] ^= (state >> 3) as u8 | 1;
+            }
+            let mut file = Bytes::new(damaged);
+            let mut chunk = Chunk::new();
+            let mut reads = 0;
+            while let Ok(true) = file.read(&mut chunk) {
+                chunk.clear();
+                reads += 1;
+                assert!(reads < 100_000, "{name} does not end");
+            }
+            let _ = file.seek(Duration::from_millis(300));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_plays_ends_with_an_error() {
+    let place = std::env::temp_dir().join(format!("voice-mixer-{}.flac", std::process::id()));
+    std::fs::write(&place, fixture("stereo.flac")).expect("a temporary file");
+    let mut file = File::new(&place);
+    assert!(file.read(&mut Chunk::new()).expect("the first packet"));
+    std::fs::write(&place, b"something else").expect("a temporary file");
+    let first = drain(&mut file).map(|(samples, _)| samples.len());
+    let second = file.seek(Duration::ZERO);
+    std::fs::remove_file(&place).expect("it was ours");
+    println!("{first:?} {second:?}");
+    assert!(matches!(second, Err(SourceError::NotAudio { .. } | SourceError::Damaged { .. })), "{second:?}");
+}

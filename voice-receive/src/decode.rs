@@ -1,0 +1,159 @@
+use std::collections::VecDeque;
+
+use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE, Seq};
+
+use crate::heard::{Kind, Mix};
+use crate::playout::{Source, Step};
+
+/// Smallest stretch that libopus conceals: 2.5 ms.
+const QUANTUM: usize = 120;
+
+/// Room for an unfinished tick, the longest packet, and concealment rounded up.
+const CAPACITY: usize = FRAME_SAMPLES + MAX_PACKET_SAMPLES + QUANTUM;
+
+/// The Opus decoder of one speaker and the audio that it is ahead of the ticks.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    opus: Option<opus::Decoder>,
+    /// Interleaved; the first `len * CHANNELS` are decoded.
+    pcm: Box<[f32]>,
+    /// Samples per channel.
+    len: usize,
+    stretches: VecDeque<Stretch>,
+    /// Samples per channel.
+    longest_concealment: u32,
+}
+
+/// Samples of one origin.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    time: RtpTime,
+    seq: Option<Seq>,
+    kind: Kind,
+    samples: u32,
+}
+
+/// The audio of one tick.
+pub(crate) struct Frame<'a> {
+    pub(crate) time: RtpTime,
+    pub(crate) seq: Option<Seq>,
+    pub(crate) kind: Kind,
+    pub(crate) mix: Mix,
+    pub(crate) pcm: &'a [f32],
+}
+
+impl Decoder {
+    pub(crate) fn new(longest_concealment: u32) -> Self {
+        Self {
+            opus: opus::Decoder::new(SAMPLE_RATE, opus::Channels::Stereo).ok(),
+            pcm: vec![0.0; CAPACITY * CHANNELS].into(),
+            len: 0,
+            stretches: VecDeque::with_capacity(64),
+            longest_concealment: longest_concealment.max(1),
+        }
+    }
+
+    /// Samples per channel that are decoded and not yet given out.
+    pub(crate) fn ahead(&self) -> u32 {
+        self.len as u32
+    }
+
+    /// Forgets the stream so far.
+    pub(crate) fn reset(&mut self) {
+        self.len = 0;
+        self.stretches.clear();
+        if let Some(opus) = &mut self.opus {
+            // Cannot fail on a decoder that was made; if it did, the next packet would only sound wrong at its start.
+            let _ = opus.reset_state();
+        }
+    }
+
+    /// Appends what `step` says, from the packet that it names. Returns where the samples come from in the end: what the
+    /// decoder refuses is concealed.
+    pub(crate) fn push(&mut self, step: &Step, packet: &[u8]) -> Kind {
+        let samples = step.samples as usize;
+        let mut kind = step.source.kind();
+        match step.source {
+            Source::Packet { cut, .. } if self.decode(packet, samples, cut as usize, false) => {}
+            Source::Redundancy { .. } if self.decode(packet, samples, 0, true) => {}
+            Source::Silence => self.tail(samples).fill(0.0),
+            Source::Packet { .. } | Source::Redundancy { .. } => {
+                kind = Kind::Concealed;
+                self.conceal(samples, 0);
+            }
+            Source::Concealment { run } => self.conceal(samples, run),
+        }
+        self.len += samples;
+        self.stretches.push_back(Stretch { time: step.time, seq: step.source.seq(), kind, samples: step.samples });
+        kind
+    }
+
+    /// The next tick, of which at least [`FRAME_SAMPLES`] must be ahead. The caller knows whose it is and what is buffered.
+    pub(crate) fn frame(&self) -> Frame<'_> {
+        let mut mix = Mix::default();
+        let mut kind = Kind::Silence;
+        let mut left = FRAME_SAMPLES as u32;
+        for stretch in &self.stretches {
+            let samples = stretch.samples.min(left);
+            mix.add(stretch.kind, samples);
+            kind = kind.max(stretch.kind);
+            left -= samples;
+            if left == 0 {
+                break;
+            }
+        }
+        let first = self.stretches.front().expect("invariant: every sample belongs to a stretch");
+        Frame { time: first.time, seq: first.seq, kind, mix, pcm: &self.pcm[..FRAME_SAMPLES * CHANNELS] }
+    }
+
+    /// Removes what [`frame`](Self::frame) showed.
+    pub(crate) fn consume(&mut self) {
+        self.pcm.copy_within(FRAME_SAMPLES * CHANNELS..self.len * CHANNELS, 0);
+        self.len -= FRAME_SAMPLES;
+        let mut left = FRAME_SAMPLES as u32;
+        while let Some(stretch) = self.stretches.front_mut() {
+            if stretch.samples > left {
+                stretch.samples -= left;
+                stretch.time += left;
+                break;
+            }
+            left -= stretch.samples;
+            self.stretches.pop_front();
+        }
+    }
+
+    /// Decodes a packet, or its redundancy, and drops the first `cut` samples per channel; false when it does not
+    /// give `samples` more.
+    fn decode(&mut self, packet: &[u8], samples: usize, cut: usize, redundancy: bool) -> bool {
+        let Some(opus) = &mut self.opus else { return false };
+        let start = self.len * CHANNELS;
+        let whole = start..start + (cut + samples) * CHANNELS;
+        let decoded = opus.decode_float(packet, &mut self.pcm[whole.clone()], redundancy);
+        self.pcm.copy_within(start + cut * CHANNELS..whole.end, start);
+        decoded.is_ok_and(|decoded| decoded == cut + samples)
+    }
+
+    /// Makes up `samples`, `run` after the last that were decoded, fading out over the second half of the longest
+    /// concealment.
+    fn conceal(&mut self, samples: usize, run: u32) {
+        let start = self.len * CHANNELS;
+        // libopus fills all that it is given, in whole quanta: what exceeds the gap is overwritten by what comes next.
+        let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
+        let made_up = self.opus.as_mut().and_then(|opus| opus.decode_float(&[], &mut self.pcm[start..end], false).ok());
+        let longest = self.longest_concealment as f32;
+        let tail = self.tail(samples);
+        if made_up.is_none() {
+            tail.fill(0.0);
+        }
+        for (offset, sample) in tail.chunks_exact_mut(CHANNELS).enumerate() {
+            let past = run as f32 + offset as f32;
+            let gain = (2.0 * (1.0 - past / longest)).clamp(0.0, 1.0);
+            sample.iter_mut().for_each(|channel| *channel *= gain);
+        }
+    }
+
+    /// Where the next `samples` per channel go.
+    fn tail(&mut self, samples: usize) -> &mut [f32] {
+        &mut self.pcm[self.len * CHANNELS..][..samples * CHANNELS]
+    }
+}

@@ -1,0 +1,9 @@
+//! Scripted streams through the public API, in virtual time.
+
+mod loss;
+mod modes;
+mod pause;
+mod properties;
+mod restart;
+mod script;
+mod steady;
