@@ -2,6 +2,7 @@ use std::fmt;
 
 use gateway::Token;
 use model::{ChannelId, GuildId, UserId};
+use serde_json::Value;
 
 /// Everything that one join of the voice gateway needs.
 ///
@@ -92,9 +93,78 @@ pub struct VoiceStateCommand {
     pub self_deaf: bool,
 }
 
+/// A main-gateway payload lacks a field that matters here, or has it in another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the payload has no usable `{0}`; pass the `d` of the dispatch as it came")]
+pub struct InvalidUpdate(&'static str);
+
+impl VoiceStateUpdate {
+    /// Reads the `d` of a VOICE_STATE_UPDATE dispatch.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUpdate`] names the field that is missing or wrong.
+    pub fn from_json(d: &Value) -> Result<Self, InvalidUpdate> {
+        let channel = match d.get("channel_id") {
+            None | Some(Value::Null) => None,
+            Some(channel) => Some(ChannelId::new(id(channel)).ok_or(InvalidUpdate("channel_id"))?),
+        };
+        Ok(Self {
+            guild: GuildId::new(id(&d["guild_id"])).ok_or(InvalidUpdate("guild_id"))?,
+            user: UserId::new(id(&d["user_id"])).ok_or(InvalidUpdate("user_id"))?,
+            channel,
+            session: text(d, "session_id")?.to_owned(),
+        })
+    }
+}
+
+impl VoiceServerUpdate {
+    /// Reads the `d` of a VOICE_SERVER_UPDATE dispatch.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUpdate`] names the field that is missing or wrong.
+    pub fn from_json(d: &Value) -> Result<Self, InvalidUpdate> {
+        let endpoint = match d.get("endpoint") {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(text(d, "endpoint")?.to_owned()),
+        };
+        let guild = GuildId::new(id(&d["guild_id"])).ok_or(InvalidUpdate("guild_id"))?;
+        Ok(Self { guild, endpoint, token: text(d, "token")?.into() })
+    }
+}
+
+/// A snowflake, as text or number; 0, which is none, for anything else.
+fn id(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(0)
+}
+
+fn text<'a>(d: &'a Value, field: &'static str) -> Result<&'a str, InvalidUpdate> {
+    d[field].as_str().ok_or(InvalidUpdate(field))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn dispatches_are_read_leniently_and_refused_by_field() {
+        let d = json!({"guild_id": "1", "user_id": 3, "channel_id": null, "session_id": "s", "deaf": false, "x": {}});
+        let state = VoiceStateUpdate::from_json(&d).unwrap();
+        assert_eq!((state.user.get(), state.channel), (3, None));
+        let d = json!({"guild_id": "1", "token": "t", "endpoint": "host:443"});
+        assert_eq!(VoiceServerUpdate::from_json(&d).unwrap().endpoint.as_deref(), Some("host:443"));
+
+        let d = json!({"guild_id": "1", "user_id": "x", "session_id": "s"});
+        assert_eq!(VoiceStateUpdate::from_json(&d), Err(InvalidUpdate("user_id")));
+        assert_eq!(VoiceServerUpdate::from_json(&json!([1])), Err(InvalidUpdate("guild_id")));
+        assert_eq!(
+            VoiceServerUpdate::from_json(&json!({"guild_id": 1, "endpoint": 5})),
+            Err(InvalidUpdate("endpoint"))
+        );
+    }
 
     #[test]
     fn debug_shows_no_secret() {

@@ -25,7 +25,7 @@ pub use config::{Config, Deadlines, Retry};
 pub use driver::{ClockStats, Dialer, Dialing};
 pub use error::{Cause, Closed, JoinError, Missing, Stage};
 pub use event::{Event, Events, Recovery};
-pub use info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
+pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
 pub use media::Arrival;
 pub use sink::{OpusSink, SinkError};

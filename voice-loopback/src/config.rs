@@ -11,7 +11,8 @@ pub struct Config {
     pub udp: SocketAddr,
     /// The endpoint that VOICE_SERVER_UPDATE names, `host:port`. Default `127.0.0.1:443`.
     pub endpoint: String,
-    /// The transport modes on offer, in this order. Default: both that Discord offers.
+    /// The transport modes on offer, in this order. Default: both that Discord offers. The retired ones that are not
+    /// `rtpsize` are served without header extensions only.
     pub modes: Vec<Mode>,
     /// Forwarded packets carry a header extension (X bit) with the speaker's flags, as Discord's do. Default off.
     pub extension: bool,

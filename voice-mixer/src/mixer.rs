@@ -346,3 +346,6 @@ impl fmt::Debug for Mixer {
         f.debug_struct("Mixer").field("tracks", &self.tracks).field("stats", &self.stats).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

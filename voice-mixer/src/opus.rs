@@ -180,3 +180,74 @@ impl Source for Packets {
 pub(crate) fn time(samples: u64) -> Duration {
     crate::source::time(samples, SAMPLE_RATE)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::{OpusError, Packets, samples};
+    use crate::{Chunk, Source, SourceError};
+
+    #[test]
+    fn durations_follow_the_table() {
+        let one = |config: u8| samples(&[config << 3, 0]).map(|samples| samples * 10 / 48);
+        let tenths = [100, 200, 400, 600];
+        for config in 0..12 {
+            assert_eq!(one(config), Ok(tenths[usize::from(config % 4)]));
+        }
+        assert_eq!([one(12), one(13), one(14), one(15)], [Ok(100), Ok(200), Ok(100), Ok(200)]);
+        for config in 16..32 {
+            assert_eq!(one(config), Ok([25, 50, 100, 200][usize::from(config % 4)]));
+        }
+        assert_eq!(samples(&voice_model::SILENCE_FRAME), Ok(960));
+        assert_eq!(samples(&[31 << 3 | 1, 0, 0]), Ok(1_920));
+        assert_eq!(samples(&[31 << 3 | 2, 1, 0, 0]), Ok(1_920));
+        assert_eq!(samples(&[31 << 3 | 3, 6]), Ok(5_760));
+        assert_eq!(samples(&[16 << 3 | 3, 48]), Ok(5_760));
+    }
+
+    #[test]
+    fn each_rule_is_checked() {
+        assert_eq!(samples(&[]), Err(OpusError::Empty));
+        assert_eq!(samples(&[0xF8; 1_277]), Err(OpusError::LongFrame(1_276)));
+        assert_eq!(samples(&[0xF9, 0]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFA]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFA, 5, 0]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFB]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFB, 0]), Err(OpusError::Duration { frames: 0, samples: 960 }));
+        assert_eq!(samples(&[0xFB, 7]), Err(OpusError::Duration { frames: 7, samples: 960 }));
+        assert_eq!(samples(&[0xFB, 2, 0]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFB, 0x41, 9, 0]), Err(OpusError::Lengths));
+        assert_eq!(samples(&[0xFB, 0x82, 9, 0]), Err(OpusError::Lengths));
+    }
+
+    #[test]
+    fn packets_seek_to_the_one_that_sounds() {
+        let mut packets = Packets::new([vec![0xFC, 1], vec![0xFD, 2, 2], vec![0xFC, 3]]);
+        assert_eq!(packets.open().map(|info| info.duration).ok(), Some(Some(Duration::from_millis(80))));
+        let mut chunk = Chunk::new();
+        for (millis, landed, first) in [(0, 0, 1), (19, 0, 1), (20, 20, 2), (59, 20, 2), (60, 60, 3)] {
+            assert_eq!(packets.seek(Duration::from_millis(millis)).ok(), Some(Duration::from_millis(landed)));
+            assert!(packets.read(&mut chunk).expect("a packet"));
+            assert_eq!(chunk.packet()[1], first);
+        }
+        assert_eq!(packets.seek(Duration::from_secs(9)).ok(), Some(Duration::from_millis(80)));
+        assert!(!packets.read(&mut chunk).expect("the end"));
+        assert!(matches!(Packets::new([vec![]]).read(&mut chunk), Err(SourceError::Opus { .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// libopus takes and refuses the same packets.
+        #[test]
+        fn agrees_with_libopus(packet in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, Just(0xFF)], 1..40)) {
+            let ours = samples(&packet);
+            let parsed = ::opus::packet::parse(&packet).is_ok();
+            let theirs = ::opus::packet::get_nb_samples(&packet, 48_000).ok().filter(|_| parsed);
+            prop_assert_eq!(ours.ok(), theirs);
+        }
+    }
+}

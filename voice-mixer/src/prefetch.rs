@@ -46,3 +46,6 @@ impl Config {
 pub fn pipe(source: Box<dyn Source>, config: Config) -> (Reader, Feed) {
     Reader::new(source, config)
 }
+
+#[cfg(test)]
+mod tests;

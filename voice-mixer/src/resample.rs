@@ -24,9 +24,11 @@ pub(crate) struct Converter {
     resampler: Option<Box<dyn Resampler<f32>>>,
     input: Vec<f32>,
     scratch: Vec<f32>,
+    /// Silent input frames put before the first one.
+    lead: u64,
     /// Output frames still to be cut off at the beginning.
     delay: usize,
-    /// Frames that came in and went out.
+    /// Frames that came in, with the lead, and went out.
     consumed: u64,
     produced: u64,
 }
@@ -34,11 +36,10 @@ pub(crate) struct Converter {
 impl Converter {
     /// A converter for `rate`, which is one of [`RATES`].
     pub(crate) fn new(rate: u32) -> Result<Self, ResamplerConstructionError> {
-        let resampler = if rate == SAMPLE_RATE { None } else { Some(resampler(rate)?) };
+        let (resampler, lead, delay) = if rate == SAMPLE_RATE { (None, 0, 0) } else { resampler(rate)? };
         let scratch = resampler.as_ref().map_or(0, |resampler| resampler.output_frames_max() * CHANNELS);
-        let delay = resampler.as_ref().map_or(0, |resampler| resampler.output_delay());
-        let (consumed, produced) = (0, 0);
-        Ok(Self { rate, resampler, input: Vec::new(), scratch: vec![0.0; scratch], delay, consumed, produced })
+        let (input, scratch) = (vec![0.0; lead * CHANNELS], vec![0.0; scratch]);
+        Ok(Self { rate, resampler, input, scratch, lead: lead as u64, delay, consumed: 0, produced: 0 })
     }
 
     pub(crate) fn rate(&self) -> u32 {
@@ -75,7 +76,7 @@ impl Converter {
         }
         let rest = self.input.len() / CHANNELS;
         let rate = u64::from(self.rate);
-        let total = ((self.consumed + rest as u64) * u64::from(SAMPLE_RATE) + rate / 2) / rate;
+        let total = ((self.consumed + rest as u64 - self.lead) * u64::from(SAMPLE_RATE) + rate / 2) / rate;
         let mut partial = rest;
         while self.produced < total {
             let before = out.len();
@@ -107,15 +108,26 @@ impl Converter {
     }
 }
 
-fn resampler(rate: u32) -> Result<Box<dyn Resampler<f32>>, ResamplerConstructionError> {
+/// A resampler, how many silent frames to put before its input, and how many to cut off its output then.
+type Aligned = (Option<Box<dyn Resampler<f32>>>, usize, usize);
+
+fn resampler(rate: u32) -> Result<Aligned, ResamplerConstructionError> {
     let divisor = gcd(rate, SAMPLE_RATE);
     if rate.max(SAMPLE_RATE) / divisor <= LARGEST_RATIO_TERM {
         let (from, to) = (rate as usize, SAMPLE_RATE as usize);
-        return Ok(Box::new(Fft::new(from, to, CHUNK, CHANNELS, FixedSync::Input)?));
+        let resampler = Fft::new(from, to, CHUNK, CHANNELS, FixedSync::Input)?;
+        let delay = resampler.output_delay();
+        return Ok((Some(Box::new(resampler)), 0, delay));
     }
     let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
     let parameters = SincInterpolationParameters::new(SINC_LEN, WindowFunction::BlackmanHarris2);
-    Ok(Box::new(Async::new_sinc(ratio, 1.0, &parameters, CHUNK, CHANNELS, FixedAsync::Input)?))
+    let resampler = Async::new_sinc(ratio, 1.0, &parameters, CHUNK, CHANNELS, FixedAsync::Input)?;
+    // Half a filter of input later the first frame comes out, less the one output frame by which the resampler starts
+    // early: seldom a whole number of output frames, unless some silence goes before.
+    let delay = |lead: usize| (SINC_LEN / 2 + lead) as f64 * ratio;
+    let fraction = |lead: &usize| (delay(*lead) - delay(*lead).round()).abs();
+    let lead = (0..256).min_by(|a, b| fraction(a).total_cmp(&fraction(b))).unwrap_or(0);
+    Ok((Some(Box::new(resampler)), lead, (delay(lead).round() as usize).saturating_sub(1)))
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

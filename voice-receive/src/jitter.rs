@@ -74,8 +74,8 @@ pub(crate) struct Jitter {
     free: Vec<usize>,
     /// The lowest sequence number that is not past; `None` before the first packet.
     next: Option<Seq>,
-    /// Nothing has been taken since the beginning or the last restart: `next` may still go down.
-    fresh: bool,
+    /// Sequence numbers taken since the beginning or the last restart; while there are none, `next` may still go down.
+    taken: u32,
     /// Bit `i`: packet `next - 1 - i` had arrived.
     history: u64,
     suspect: Option<Seq>,
@@ -101,7 +101,7 @@ impl Jitter {
             buffers: vec![Vec::new()],
             free: vec![0],
             next: None,
-            fresh: true,
+            taken: 0,
             history: 0,
             suspect: None,
             packets: 0,
@@ -125,14 +125,15 @@ impl Jitter {
         let confirmed = self.suspect.take().is_some_and(|suspect| suspect.next() == packet.seq);
         let insertion = if (0..self.slots.len() as i32).contains(&ahead) {
             Insertion::Stored
-        } else if ahead < 0 && self.fresh && self.has_room_before(next, -ahead) {
+        } else if ahead < 0 && self.taken == 0 && self.has_room_before(next, -ahead) {
             self.next = Some(packet.seq);
             Insertion::Stored
         } else if (-HISTORY..0).contains(&ahead) {
             let bit = 1 << (-ahead - 1);
             let known = self.history & bit != 0;
             self.history |= bit;
-            return if known { Insertion::Duplicate } else { Insertion::Late { was_lost: !self.fresh } };
+            let was_lost = ahead.unsigned_abs() <= self.taken;
+            return if known { Insertion::Duplicate } else { Insertion::Late { was_lost } };
         } else if (-MAX_DISTANCE..0).contains(&ahead) && !confirmed {
             self.suspect = Some(packet.seq);
             return Insertion::Suspect;
@@ -193,12 +194,12 @@ impl Jitter {
     pub(crate) fn take(&mut self, head: &Head) -> u32 {
         let mut lost = 0;
         let Some(mut next) = self.next else { return 0 };
-        self.fresh = false;
         let end = head.packet.seq.next();
         while next != end {
             let packet = self.remove(next);
             self.history = self.history << 1 | u64::from(packet.is_some());
             lost += u32::from(packet.is_none());
+            self.taken = self.taken.saturating_add(1);
             next = next.next();
         }
         self.next = Some(end);
@@ -226,7 +227,7 @@ impl Jitter {
         self.free.clear();
         self.free.extend(0..self.buffers.len());
         self.next = Some(next);
-        self.fresh = true;
+        self.taken = 0;
         self.history = 0;
         self.packets = 0;
         self.samples = 0;

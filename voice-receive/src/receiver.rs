@@ -25,6 +25,7 @@ impl Receiver {
     }
 
     /// Takes one Opus packet as it was in RTP: decrypted, without extension and padding; empty when it was all padding.
+    /// `now` is when it arrived, which may be earlier than the last tick.
     ///
     /// Anything is bearable here: what is no Opus, late, or there already is counted in [`Stats`].
     pub fn push(&mut self, now: Instant, ssrc: Ssrc, seq: Seq, time: RtpTime, frame: &[u8]) {

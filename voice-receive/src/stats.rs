@@ -55,3 +55,36 @@ impl Stats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Stats;
+
+    #[test]
+    fn merging_adds_counts_and_keeps_the_latest_measurements() {
+        let measured = |millis| (Duration::from_millis(millis), Duration::from_millis(millis + 1));
+        let figures = |by: u64, (depth, jitter)| Stats {
+            received: by,
+            duplicate: 2 * by,
+            late: 3 * by,
+            lost: 4 * by,
+            malformed: 5 * by,
+            fec: 6 * by,
+            fec_samples: 7 * by,
+            concealed_samples: 8 * by,
+            silence: 9 * by,
+            skipped_samples: 10 * by,
+            resyncs: 11 * by,
+            frames: 12 * by,
+            depth,
+            jitter,
+        };
+        let mut sum = figures(1, measured(10));
+        sum.merge(&figures(100, measured(20)));
+        assert_eq!(sum, figures(101, measured(20)));
+        sum.merge(&Stats::default());
+        assert_eq!(sum, figures(101, measured(20)));
+    }
+}

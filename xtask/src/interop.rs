@@ -25,6 +25,16 @@ const TOLERANCE: f64 = 0.02;
 /// The oldest Node that the probe's packages take, and what npm brings instead of an older one.
 const NODE: u32 = 20;
 const NEWER_NODE: &str = "node@22";
+/// Quiet, no lock file, and an answer within seconds when the registry is out of reach.
+const NPM_OPTIONS: [&str; 7] = [
+    "--no-audit",
+    "--no-fund",
+    "--no-package-lock",
+    "--loglevel=error",
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=2000",
+];
 const STARTS: Duration = Duration::from_secs(20);
 const ENDS: Duration = Duration::from_secs(40);
 
@@ -111,8 +121,7 @@ fn install(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     }
     let install = |folder: &Path, package: Option<&str>| {
         let mut npm = Command::new(npm());
-        npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--fetch-retries=1", "--loglevel=error"])
-            .args(package);
+        npm.arg("install").args(package).args(NPM_OPTIONS);
         run::run(npm.current_dir(folder))
     };
     install(&probe, None)?;

@@ -184,6 +184,13 @@ fn debug_tells_no_secret() {
     assert_eq!(opener, "Opener { mode: Aes256GcmRtpsize, .. }");
 }
 
+#[test]
+fn both_may_move_between_threads() {
+    fn movable<T: Send + Sync + 'static>() {}
+    movable::<Sealer>();
+    movable::<Opener>();
+}
+
 fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), len)
 }

@@ -96,8 +96,8 @@ impl Server {
 
     /// Op 0, answered by op 2.
     fn identify(&mut self, now: Instant, conn: ConnId, identify: Identify) {
-        let channel = match self.credentials.admit(&identify, self.config.issued_only) {
-            Ok(channel) => channel,
+        let room = match self.credentials.admit(&identify, self.config.issued_only) {
+            Ok(room) => room,
             Err(refusal) => return self.close(now, conn, refusal.code(), refusal.reason()),
         };
         let twin = self.sessions.values().find(|it| it.user == identify.user && it.guild == identify.server);
@@ -114,7 +114,7 @@ impl Server {
         let ssrc = self.free_ssrc();
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.session = Some(ssrc);
-        self.sessions.insert(ssrc, Session::new(identify, channel, ssrc, conn, connection.dialect));
+        self.sessions.insert(ssrc, Session::new(identify, room, ssrc, conn, connection.dialect));
         let modes = self.config.modes.iter().map(|mode| mode.name().to_owned()).collect();
         let ready = Ready::new(ssrc, self.config.udp, modes);
         self.send(ssrc, &Message::Ready(ready));

@@ -47,7 +47,9 @@ fn before_the_first_is_taken_earlier_ones_are_welcome_as_far_as_there_is_room() 
     assert_eq!(audio(&mut jitter, 90), Insertion::Stored);
     assert_eq!(audio(&mut jitter, 89), Insertion::Late { was_lost: false });
     assert_eq!(take(&mut jitter), Some((90, 0, 0)));
-    assert_eq!(audio(&mut jitter, 88), Insertion::Late { was_lost: true });
+    assert_eq!(audio(&mut jitter, 88), Insertion::Late { was_lost: false });
+    take(&mut jitter);
+    assert_eq!(audio(&mut jitter, 95), Insertion::Late { was_lost: true });
 }
 
 #[test]

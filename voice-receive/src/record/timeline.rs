@@ -6,7 +6,7 @@ use voice_model::{RtpTime, SAMPLE_RATE};
 /// holds at first, less than the pauses that would be missed. In samples per channel.
 const TOLERANCE: u64 = SAMPLE_RATE as u64 / 2;
 
-/// How much faster or slower a sender's clock may run: one part in so many, ten times worse than any real one.
+/// How much faster or slower a sender's clock may run: one part in so many, far worse than any real one.
 const SKEW: u64 = 100;
 
 /// Places one speaker's frames on the time line of a recording, by RTP timestamp.
@@ -80,9 +80,10 @@ impl Mark {
     }
 }
 
+/// Samples per channel in `duration`, of which more than a thousand centuries are not told apart.
 fn samples(duration: Duration) -> u64 {
-    let samples = duration.as_micros() * u128::from(SAMPLE_RATE) / 1_000_000;
-    u64::try_from(samples).unwrap_or(u64::MAX)
+    const LONGEST: u128 = 1 << 60;
+    (duration.as_micros() * u128::from(SAMPLE_RATE) / 1_000_000).min(LONGEST) as u64
 }
 
 #[cfg(test)]
@@ -116,6 +117,13 @@ mod tests {
         let mut line = Line::new(Duration::from_millis(2500));
         assert_eq!(line.place(9000, 12_345), (120_000, 0));
         assert_eq!(line.place(9020, 13_305), (0, 0));
+    }
+
+    #[test]
+    fn an_absurd_start_does_no_harm() {
+        let mut line = Line::new(Duration::MAX);
+        assert_eq!(line.place(0, 0), (1 << 60, 0));
+        assert_eq!(line.place(20, 960), (0, 0));
     }
 
     #[test]

@@ -1,0 +1,421 @@
+//! A world in virtual time: real control and media of any number of clients, the real server, seeded links between them.
+//! Ten seconds of a call take a fraction of one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use loopback::{ConnId, Cue, Impairment, Link, Server};
+use mixer::prefetch::{self, Reader, Step};
+use mixer::{Source, TrackId};
+use model::{ChannelId, FRAME, GuildId, UserId};
+use receive::{Heard, Kind};
+
+use crate::config::Config;
+use crate::control::{Control, Output, Settings};
+use crate::error::{Closed, JoinError};
+use crate::event::Event;
+use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
+use crate::media::{Arrival, Command, Inbound, InboundSettings, Outbound, Prepared, Sink, Update};
+
+pub(super) const GUILD: u64 = 1_000;
+pub(super) const CHANNEL: u64 = 2_000;
+
+pub(super) struct World {
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) server: Server,
+    pub(super) peers: Vec<Peer>,
+    next_conn: u64,
+    /// How many of the next dials nobody answers.
+    pub(super) dead_dials: u32,
+    pub(super) udp_refused: bool,
+}
+
+pub(super) struct Peer {
+    pub(super) user: UserId,
+    pub(super) control: Control,
+    pub(super) outbound: Outbound,
+    pub(super) inbound: Inbound,
+    pub(super) ears: Ears,
+    pub(super) events: Vec<Event>,
+    pub(super) answers: Vec<Result<(), JoinError>>,
+    pub(super) closed: Option<Closed>,
+    pub(super) ended: Vec<TrackId>,
+    /// Datagrams as they left: `(when, bytes)`.
+    pub(super) wire: Vec<(Instant, Vec<u8>)>,
+    /// op 4 to the main gateway.
+    pub(super) commands: Vec<Option<ChannelId>>,
+    /// Whether the main gateway answers.
+    pub(super) main_gateway: bool,
+    pub(super) dials: u32,
+    linked: bool,
+    conn: Option<(ConnId, u64)>,
+    address: SocketAddr,
+    ports: u16,
+    up: Link<Vec<u8>>,
+    down: Link<Vec<u8>>,
+    beat: Instant,
+    readers: Vec<Reader>,
+    next_track: u64,
+}
+
+/// What a peer hears.
+#[derive(Default)]
+pub(super) struct Ears {
+    pub(super) pcm: BTreeMap<UserId, Vec<f32>>,
+    pub(super) kinds: BTreeMap<UserId, Vec<Kind>>,
+    pub(super) arrivals: Vec<Arrival>,
+}
+
+impl Sink for Ears {
+    fn audio(&mut self, _now: Instant, user: UserId, heard: &Heard<'_>) {
+        self.pcm.entry(user).or_default().extend_from_slice(heard.pcm);
+        self.kinds.entry(user).or_default().push(heard.kind);
+    }
+
+    fn arrival(&mut self, arrival: Arrival) {
+        self.arrivals.push(arrival);
+    }
+}
+
+pub(super) fn user(id: u64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+pub(super) fn guild() -> GuildId {
+    GuildId::new(GUILD).unwrap()
+}
+
+pub(super) fn channel(id: u64) -> ChannelId {
+    ChannelId::new(id).unwrap()
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        Self::with(loopback::Config::default().seed(seed))
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    pub(super) fn with(config: loopback::Config) -> Self {
+        // The one look at a clock: time goes on from here by itself.
+        let now = Instant::now();
+        let server = Server::new(now, config);
+        Self { start: now, now, server, peers: Vec::new(), next_conn: 0, dead_dials: 0, udp_refused: false }
+    }
+
+    /// Adds a client with a main-gateway link; returns its index.
+    pub(super) fn add(&mut self, id: u64, config: &Config, link: Impairment) -> usize {
+        self.add_peer(id, config, link, true)
+    }
+
+    /// Adds a client without one.
+    pub(super) fn add_bare(&mut self, id: u64, config: &Config) -> usize {
+        self.add_peer(id, config, Impairment::default(), false)
+    }
+
+    fn add_peer(&mut self, id: u64, config: &Config, link: Impairment, linked: bool) -> usize {
+        let settings = InboundSettings {
+            receive: receive::Config::default().depth(config.jitter_depth),
+            backend: config.backend,
+            deaf: config.deaf,
+        };
+        let index = self.peers.len();
+        let port = 10_000 + 100 * index as u16;
+        self.peers.push(Peer {
+            user: user(id),
+            control: Control::new(Settings::from(config), guild(), user(id), linked, id),
+            outbound: Outbound::new(config.encoder, config.backend, config.mute),
+            inbound: Inbound::new(settings),
+            ears: Ears::default(),
+            events: Vec::new(),
+            answers: Vec::new(),
+            closed: None,
+            ended: Vec::new(),
+            wire: Vec::new(),
+            commands: Vec::new(),
+            main_gateway: true,
+            dials: 0,
+            linked,
+            conn: None,
+            address: SocketAddr::from(([10, 0, 0, 1], port)),
+            ports: port,
+            up: Link::new(2 * id, Impairment::default()),
+            down: Link::new(2 * id + 1, link),
+            beat: self.now + Duration::from_micros(1_300 * index as u64),
+            readers: Vec::new(),
+            next_track: 0,
+        });
+        index
+    }
+
+    /// Lets a client join the usual channel, and runs until it has, or has not.
+    pub(super) fn join(&mut self, peer: usize) {
+        let now = self.now;
+        self.peers[peer].control.join_channel(now, channel(CHANNEL));
+        self.settle();
+        self.run(Duration::from_millis(200));
+    }
+
+    /// Info for a join without a link.
+    pub(super) fn info(&mut self, id: u64) -> ConnectionInfo {
+        let updates = self.server.updates(user(id), guild(), channel(CHANNEL));
+        let state = VoiceStateUpdate::from_json(&updates.state).unwrap();
+        let server = VoiceServerUpdate::from_json(&updates.server).unwrap();
+        ConnectionInfo {
+            endpoint: server.endpoint.unwrap(),
+            guild: guild(),
+            channel: channel(CHANNEL),
+            user: user(id),
+            session: state.session,
+            token: server.token,
+        }
+    }
+
+    pub(super) fn play(&mut self, peer: usize, source: impl Source + 'static) -> TrackId {
+        let (reader, feed) = prefetch::pipe(Box::new(source), prefetch::Config::default());
+        let peer = &mut self.peers[peer];
+        peer.next_track += 1;
+        let id = TrackId(peer.next_track);
+        peer.outbound.command(Command::Add { id, track: Box::new(mixer::Track::new(feed)) });
+        peer.readers.push(reader);
+        id
+    }
+
+    pub(super) fn cue(&mut self, cue: Cue) {
+        self.server.cue(self.now, cue);
+        self.settle();
+    }
+
+    /// Lets virtual time pass.
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        while let Some(next) = self.next_event().filter(|next| *next <= end) {
+            // A deadline in the past would be served at once, and for ever: it must move on.
+            self.now = next.max(self.now);
+            self.fire();
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let peers = self.peers.iter().flat_map(|peer| {
+            let links = [peer.up.poll_timeout(), peer.down.poll_timeout()];
+            let machines = [peer.control.poll_timeout(), peer.inbound.poll_timeout(), Some(peer.beat)];
+            links.into_iter().chain(machines).flatten()
+        });
+        peers.chain(self.server.poll_timeout()).min()
+    }
+
+    fn fire(&mut self) {
+        let now = self.now;
+        if self.server.poll_timeout().is_some_and(|at| at <= now) {
+            self.server.handle_timeout(now);
+        }
+        for peer in &mut self.peers {
+            peer.fire(now);
+            while let Some(mut datagram) = peer.up.poll(now) {
+                self.server.handle_datagram(now, peer.address, &mut datagram);
+            }
+        }
+    }
+
+    /// Carries messages until nobody has anything to say at this moment.
+    pub(super) fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            for index in 0..self.peers.len() {
+                while let Some(output) = self.peers[index].control.poll_output() {
+                    quiet = false;
+                    self.carry(index, output);
+                }
+            }
+            while let Some(output) = self.server.poll_output() {
+                quiet = false;
+                self.deliver(output);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn carry(&mut self, index: usize, output: Output) {
+        let now = self.now;
+        let peer = &mut self.peers[index];
+        match output {
+            Output::Dial { generation, .. } => {
+                peer.dials += 1;
+                if let Some(left) = self.dead_dials.checked_sub(1) {
+                    self.dead_dials = left;
+                    peer.control.handle_ws_failed(now, generation, "connection refused".into());
+                    return;
+                }
+                self.next_conn += 1;
+                let conn = ConnId(self.next_conn);
+                peer.conn = Some((conn, generation));
+                peer.control.handle_ws_open(now, generation);
+                self.server.handle_connect(now, conn, "v=8");
+            }
+            Output::Text(text) => {
+                if let Some((conn, _)) = peer.conn {
+                    self.server.handle_text(now, conn, &text);
+                }
+            }
+            Output::Binary(frame) => {
+                if let Some((conn, _)) = peer.conn {
+                    self.server.handle_binary(now, conn, &frame);
+                }
+            }
+            Output::HangUp { code } => {
+                if let Some((conn, _)) = peer.conn.take() {
+                    self.server.handle_disconnect(now, conn, Some(code));
+                }
+            }
+            Output::OpenUdp { generation, .. } if self.udp_refused => {
+                peer.control.handle_udp_failed(now, generation, "no route".into());
+            }
+            Output::OpenUdp { generation, .. } => {
+                peer.ports += 1;
+                peer.address.set_port(peer.ports);
+                peer.control.handle_udp_open(now, generation);
+            }
+            Output::Datagram(datagram) => peer.up.push(now, datagram.to_vec()),
+            Output::Update(update) => peer.update(now, &update),
+            Output::MainGateway(command) => {
+                peer.commands.push(command.channel);
+                if peer.main_gateway
+                    && let Some(channel) = command.channel
+                {
+                    let updates = self.server.updates(peer.user, command.guild, channel);
+                    peer.control.handle_voice_state(now, VoiceStateUpdate::from_json(&updates.state).unwrap());
+                    peer.control.handle_voice_server(now, VoiceServerUpdate::from_json(&updates.server).unwrap());
+                }
+            }
+            Output::Event(event) => peer.events.push(event),
+            Output::Joined => peer.answers.push(Ok(())),
+            Output::JoinFailed(error) => peer.answers.push(Err(error)),
+            Output::Ended(closed) => peer.closed = Some(closed),
+        }
+    }
+
+    fn deliver(&mut self, output: loopback::Output) {
+        let now = self.now;
+        match output {
+            loopback::Output::Text { conn, text } => {
+                if let Some((peer, generation)) = self.owner(conn) {
+                    peer.control.handle_text(now, generation, &text);
+                }
+            }
+            loopback::Output::Binary { conn, frame } => {
+                if let Some((peer, generation)) = self.owner(conn) {
+                    peer.control.handle_binary(now, generation, &frame);
+                }
+            }
+            loopback::Output::Close { conn, code, reason } => {
+                if let Some((peer, generation)) = self.owner(conn) {
+                    peer.conn = None;
+                    peer.control.handle_ws_closed(now, generation, Some(code), reason);
+                }
+            }
+            loopback::Output::Sever { conn } => {
+                if let Some((peer, generation)) = self.owner(conn) {
+                    peer.conn = None;
+                    peer.control.handle_ws_closed(now, generation, None, "severed".into());
+                }
+            }
+            loopback::Output::Datagram { to, bytes } => {
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.address == to) {
+                    peer.down.push(now, bytes);
+                }
+            }
+            loopback::Output::MainGateway(dispatch) => {
+                let Some(peer) = self.peers.iter_mut().find(|peer| peer.user == dispatch.user) else { return };
+                match dispatch.event {
+                    "VOICE_STATE_UPDATE" => {
+                        let update = VoiceStateUpdate::from_json(&dispatch.data).unwrap();
+                        peer.control.handle_voice_state(now, update);
+                    }
+                    _ => peer.control.handle_voice_server(now, VoiceServerUpdate::from_json(&dispatch.data).unwrap()),
+                }
+            }
+            other => panic!("the world does not know {other:?}"),
+        }
+    }
+
+    fn owner(&mut self, conn: ConnId) -> Option<(&mut Peer, u64)> {
+        let peer = self.peers.iter_mut().find(|peer| peer.conn.is_some_and(|(own, _)| own == conn))?;
+        let (_, generation) = peer.conn?;
+        Some((peer, generation))
+    }
+}
+
+impl Peer {
+    fn update(&mut self, now: Instant, update: &Update) {
+        self.outbound.update(update);
+        self.inbound.update(now, update);
+    }
+
+    fn fire(&mut self, now: Instant) {
+        if self.control.poll_timeout().is_some_and(|at| at <= now) {
+            self.control.handle_timeout(now);
+        }
+        while let Some(mut datagram) = self.down.poll(now) {
+            if self.inbound.handle_datagram(now, &mut datagram, &mut self.ears) {
+                self.control.handle_discovery(now, &datagram);
+            }
+        }
+        if self.inbound.poll_timeout().is_some_and(|at| at <= now) {
+            self.inbound.handle_timeout(now, &mut self.ears);
+        }
+        while let Some(ping) = self.inbound.poll_ping() {
+            self.up.push(now, ping.to_vec());
+        }
+        if self.beat <= now {
+            self.beat += FRAME;
+            self.tick(now);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.readers.retain_mut(|reader| {
+            loop {
+                match reader.step() {
+                    Step::Progress => {}
+                    Step::Abandoned => return false,
+                    _ => return true,
+                }
+            }
+        });
+        let mut prepared = self.outbound.prepare(1);
+        while let Prepared::Packet(len) = prepared {
+            let packet = self.outbound.packet(len).to_vec();
+            self.wire.push((now, packet.clone()));
+            self.up.push(now, packet);
+            prepared = self.outbound.finish(true);
+        }
+        while let Some((id, _, _)) = self.outbound.pop_ended() {
+            self.ended.push(id);
+        }
+        if self.outbound.farewelled() {
+            self.control.handle_farewelled();
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.control.described().is_some() && self.closed.is_none()
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        self.linked
+    }
+}
+
+/// The frequency of a stereo signal by its zero crossings, in Hz.
+pub(super) fn pitch(pcm: &[f32]) -> f64 {
+    let left: Vec<f32> = pcm.iter().step_by(2).copied().collect();
+    let crossings = left.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
+    crossings as f64 * 48_000.0 / left.len() as f64
+}

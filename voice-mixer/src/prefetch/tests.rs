@@ -1,0 +1,181 @@
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rtrb::RingBuffer;
+
+use super::feed::Ring;
+use super::record::Record;
+use super::{Config, Feed, Reader, Step, pipe};
+use crate::generate::Tone;
+use crate::opus::Packets;
+use crate::pcm::{Encoding, Pcm};
+use crate::{Source, SourceError};
+
+fn open(source: impl Source + 'static) -> (Reader, Feed) {
+    pipe(Box::new(source), Config::default())
+}
+
+/// All that comes out of a pipe of PCM, and how it ends.
+fn drain(reader: &mut Reader, feed: &mut Feed) -> (Vec<f32>, Step) {
+    let mut samples = Vec::new();
+    loop {
+        let step = reader.step();
+        if let Some(Ring::Pcm(ring)) = feed.ring() {
+            while let Ok(sample) = ring.pop() {
+                samples.push(sample);
+            }
+        }
+        if !matches!(step, Step::Progress | Step::Full) {
+            return (samples, step);
+        }
+    }
+}
+
+fn sine(rate: u32, frequency: f64, frames: usize) -> Vec<f32> {
+    (0..frames).map(|n| (TAU * frequency * n as f64 / f64::from(rate)).sin() as f32 * 0.5).collect()
+}
+
+#[test]
+fn every_rate_comes_out_in_time_and_in_full() {
+    for rate in [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 44_099, 48_000, 88_200, 96_000, 192_000, 12_345] {
+        for frames in [1, 100, rate as usize / 3, rate as usize + 7] {
+            let (mut reader, mut feed) = open(Pcm::samples(&sine(rate, 440.0, frames), rate, 1));
+            let (samples, step) = drain(&mut reader, &mut feed);
+            assert!(matches!(step, Step::Ended), "{step:?}");
+            let expected = (frames as f64 * 48_000.0 / f64::from(rate)).round() as usize;
+            assert_eq!(samples.len(), expected * 2, "{frames} frames at {rate} Hz");
+            // Away from the edges, where the signal begins and ends abruptly, each sample is where it belongs.
+            let ideal = sine(48_000, 440.0, expected);
+            let frames = samples.chunks_exact(2).zip(&ideal).skip(2_400).take(expected.saturating_sub(4_800));
+            for (n, (frame, ideal)) in frames.enumerate() {
+                assert!((frame[0] - ideal).abs() < 2e-3 && frame[0] == frame[1], "{rate} Hz, {n}: {frame:?} {ideal}");
+            }
+        }
+    }
+}
+
+#[test]
+fn channels_are_mixed_down_without_clipping() {
+    for channels in 1..=8_u16 {
+        let samples: Vec<f32> = (0..960).flat_map(|_| vec![1.0; usize::from(channels)]).collect();
+        let (mut reader, mut feed) = open(Pcm::samples(&samples, 48_000, channels));
+        let (samples, _) = drain(&mut reader, &mut feed);
+        assert_eq!(samples.len(), 1_920, "{channels} channels");
+        assert!(samples.iter().all(|sample| (0.99..=1.000_1).contains(sample)), "{channels} channels: {}", samples[0]);
+    }
+}
+
+#[test]
+fn centre_and_surround_channels_are_heard_on_their_side() {
+    let mut frame = [0.0; 6];
+    let mut heard = |channel: usize| {
+        frame.fill(0.0);
+        frame[channel] = 1.0;
+        let (mut reader, mut feed) = open(Pcm::samples(&frame, 48_000, 6));
+        let (samples, _) = drain(&mut reader, &mut feed);
+        (samples[0], samples[1])
+    };
+    let (left, right) = heard(2);
+    assert!(left == right && left > 0.2, "the centre");
+    assert_eq!(heard(3), (0.0, 0.0), "LFE");
+    let (left, right) = heard(4);
+    assert!(left > 0.2 && right == 0.0, "left surround");
+    let (left, right) = heard(5);
+    assert!(left == 0.0 && right > 0.2, "right surround");
+}
+
+#[test]
+fn layouts_that_cannot_be_played_are_errors() {
+    for (rate, channels) in [(48_000, 0), (48_000, 9), (0, 2), (999, 2), (4_000_000, 1)] {
+        let (mut reader, mut feed) = open(Pcm::bytes(vec![0; 100], Encoding::I16, rate, channels));
+        let (samples, step) = drain(&mut reader, &mut feed);
+        assert!(samples.is_empty());
+        assert!(matches!(step, Step::Failed(SourceError::Unsupported { .. })), "{rate} Hz, {channels}: {step:?}");
+        assert!(matches!(feed.end(), Some(Err(SourceError::Unsupported { .. }))));
+    }
+}
+
+#[test]
+fn what_is_not_a_number_is_silence() {
+    let (mut reader, mut feed) = open(Pcm::samples(&[f32::NAN, f32::INFINITY, -f32::INFINITY, 0.5], 48_000, 2));
+    let (samples, _) = drain(&mut reader, &mut feed);
+    assert!(samples.iter().all(|sample| sample.is_finite()));
+    assert_eq!((samples[0], samples[3]), (0.0, 0.5));
+}
+
+#[test]
+fn the_ring_is_bounded() {
+    let config = Config::default().length(Duration::from_millis(100));
+    let (mut reader, mut feed) = pipe(Box::new(Tone::new(440.0, 0.5, None)), config);
+    assert!(reader.info().is_none() && feed.ring().is_none(), "nothing is opened before the first step");
+    while let Step::Progress = reader.step() {}
+    assert!(matches!(reader.step(), Step::Full));
+    assert!(matches!(feed.ring(), Some(Ring::Pcm(ring)) if ring.slots() == 9_600));
+    drop(feed);
+    assert!(matches!(reader.step(), Step::Abandoned));
+}
+
+#[test]
+fn a_seek_starts_a_fresh_ring() {
+    let (mut reader, feed) = open(Tone::new(440.0, 0.5, Some(Duration::from_secs(2))));
+    while let Step::Progress = reader.step() {}
+    let (mut fresh, at) = reader.seek(Duration::from_millis(1_500)).expect("a tone can seek");
+    assert_eq!(at, Duration::from_millis(1_500));
+    drop(feed);
+    let (samples, step) = drain(&mut reader, &mut fresh);
+    assert_eq!(samples.len(), 48_000);
+    assert!(matches!(step, Step::Ended));
+    // From the end, again.
+    let (mut fresh, _) = reader.seek(Duration::ZERO).expect("a tone can seek");
+    assert_eq!(drain(&mut reader, &mut fresh).0.len(), 192_000);
+}
+
+#[test]
+fn a_stream_that_cannot_seek_goes_on() {
+    let stream = Pcm::stream(&[1, 2, 3, 4, 5][..], Encoding::I16, 48_000, 1);
+    let (mut reader, mut feed) = open(stream);
+    assert!(matches!(reader.seek(Duration::ZERO), Err(SourceError::Unseekable { .. })));
+    let (samples, step) = drain(&mut reader, &mut feed);
+    assert_eq!(samples.len(), 6, "an odd byte is half a sample");
+    assert!(matches!(step, Step::Ended));
+}
+
+#[test]
+fn an_illegal_packet_is_a_typed_error() {
+    let (mut reader, mut feed) = open(Packets::new([vec![0xFC, 1, 2], vec![0xFF]]));
+    while let Step::Progress = reader.step() {}
+    assert!(matches!(feed.end(), Some(Err(SourceError::Opus { .. }))));
+    assert_eq!(feed.peek().map(|record| record.len), Some(3), "the good one before it is there");
+}
+
+#[test]
+fn a_panicked_source_can_be_declared_failed() {
+    let (mut reader, feed) = open(Tone::new(440.0, 0.5, None));
+    reader.fail(SourceError::other("decoder", "panicked"));
+    assert!(matches!(reader.step(), Step::Failed(SourceError::Other { .. })));
+    assert!(matches!(feed.end(), Some(Err(SourceError::Other { .. }))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Packets come out of the byte ring as they went in, wherever it wraps.
+    #[test]
+    fn records_survive_the_ring(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..60)) {
+        let (mut producer, mut consumer) = RingBuffer::new(97);
+        let mut out = [0; 60];
+        for (n, packet) in packets.iter().enumerate() {
+            let record = Record { len: packet.len() as u16, samples: n as u16, skip: 3, trim: 4 };
+            prop_assert!(record.push(packet, &mut producer));
+            prop_assert_eq!(Record::peek(&mut consumer), Some(record));
+            if n % 5 == 4 {
+                record.drop(&mut consumer);
+            } else {
+                record.pop(&mut consumer, &mut out);
+                prop_assert_eq!(&out[..packet.len()], &packet[..]);
+            }
+            prop_assert_eq!(Record::peek(&mut consumer), None);
+        }
+    }
+}
