@@ -26,7 +26,8 @@ pub struct Config {
     /// Admit only tokens that [`Server::updates`](crate::Server::updates) has issued: any other closes with 4004.
     /// Default off: any token, session and guild will do.
     pub issued_only: bool,
-    /// More WebSockets than this are closed with 1013, try again later. Default 4,096.
+    /// More WebSockets than this, and more than twice as many sessions, those waiting to be resumed included, are closed
+    /// with 1013, try again later. Default 4,096.
     pub max_connections: usize,
     /// Everything random follows from this: keys, SSRCs, tokens, padding. Default 0; the socket half draws its own.
     pub seed: u64,

@@ -7,6 +7,7 @@
 mod container;
 mod decoded;
 mod packets;
+mod padding;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

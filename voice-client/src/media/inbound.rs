@@ -153,12 +153,18 @@ impl Inbound {
             return;
         }
         let bytes = packet.len() as u64;
-        let words = rtp::extension_words(packet, &header);
-        let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, header.clear_len()));
-        let Some(plaintext) = opened else {
+        let Some(opener) = &mut self.opener else {
             self.received.unauthentic += 1;
             return;
         };
+        // Retired modes encrypt everything behind the fixed header.
+        let clear = if opener.mode().is_rtpsize() { header.clear_len() } else { rtp::FIXED_LEN };
+        let Some(end) = opener.open(packet, clear).map(|plaintext| clear + plaintext.len()) else {
+            self.received.unauthentic += 1;
+            return;
+        };
+        let words = rtp::extension_words(packet, &header);
+        let plaintext = packet.get(header.clear_len()..end).unwrap_or_default();
         let Ok(body) = rtp::body(&header, words, plaintext) else {
             self.received.malformed += 1;
             return;

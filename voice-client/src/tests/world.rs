@@ -22,7 +22,6 @@ pub(super) const GUILD: u64 = 1_000;
 pub(super) const CHANNEL: u64 = 2_000;
 
 pub(super) struct World {
-    pub(super) start: Instant,
     pub(super) now: Instant,
     pub(super) server: Server,
     pub(super) peers: Vec<Peer>,
@@ -101,7 +100,7 @@ impl World {
         // The one look at a clock: time goes on from here by itself.
         let now = Instant::now();
         let server = Server::new(now, config);
-        Self { start: now, now, server, peers: Vec::new(), next_conn: 0, dead_dials: 0, udp_refused: false }
+        Self { now, server, peers: Vec::new(), next_conn: 0, dead_dials: 0, udp_refused: false }
     }
 
     /// Adds a client with a main-gateway link; returns its index.

@@ -111,6 +111,9 @@ impl Server {
                 None => self.remove(ssrc),
             }
         }
+        if self.sessions.len() >= 2 * self.config.max_connections {
+            return self.close(now, conn, 1013, "the server is full");
+        }
         let ssrc = self.free_ssrc();
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.session = Some(ssrc);

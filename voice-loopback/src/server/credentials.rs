@@ -12,6 +12,9 @@ use crate::rng::Rng;
 /// At most this many tokens and sessions are remembered; the oldest are forgotten first.
 const MAX_ISSUED: usize = 65_536;
 
+/// Longer tokens and session ids, in bytes, are nobody's: Discord's have some 20 to 30.
+const MAX_LEN: usize = 1_024;
+
 /// The `d` of the two main-gateway dispatches that answer a bot's wish to join a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Updates {
@@ -42,7 +45,7 @@ struct Grant {
 /// Why nobody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The token is not one of ours.
+    /// The token is not one of ours, though it would have to be, or cannot be one at all.
     UnknownToken,
     /// It is, but it is spent, or another user's, guild's or session's.
     InvalidSession,
@@ -93,6 +96,9 @@ impl Credentials {
     /// Uses up the token and says which room it opens. One that was not issued here opens its guild's room without a
     /// channel, as often as anybody likes, unless only issued ones count.
     pub(super) fn admit(&mut self, identify: &Identify, issued_only: bool) -> Result<Room, Refusal> {
+        if identify.token.expose().len().max(identify.session.len()) > MAX_LEN {
+            return Err(Refusal::UnknownToken);
+        }
         let room = |channel| Room { guild: identify.server, channel };
         let Some(grant) = self.tokens.get_mut(identify.token.expose()) else {
             return if issued_only { Err(Refusal::UnknownToken) } else { Ok(room(None)) };

@@ -40,6 +40,9 @@ pub use self::stats::{Member, Stats};
 /// Missed heartbeats, lapsed sessions and due reports are looked for this often: none needs more precision.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
+/// The longest text of a close frame, in bytes (RFC 6455, section 5.5: 125 with the code).
+const MAX_REASON: usize = 123;
+
 /// One WebSocket, numbered by the owner of the sockets. A number is never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
@@ -68,7 +71,7 @@ pub enum Output {
         conn: ConnId,
         /// The close code.
         code: u16,
-        /// Its text, for people.
+        /// Its text, for people; at most 123 bytes.
         reason: String,
     },
     /// Drop the connection without a close frame. The server has forgotten it already.
@@ -242,7 +245,8 @@ impl Server {
     /// Closes a connection; the session lives on if the code lets a client resume.
     fn close(&mut self, now: Instant, conn: ConnId, code: u16, reason: &str) {
         let Some(connection) = self.connections.remove(&conn) else { return };
-        self.outputs.push_back(Output::Close { conn, code, reason: reason.to_owned() });
+        let reason = reason[..reason.floor_char_boundary(MAX_REASON)].to_owned();
+        self.outputs.push_back(Output::Close { conn, code, reason });
         let Some(ssrc) = connection.session else { return };
         if connection::is_resumable(code) {
             self.detach(now, ssrc);

@@ -133,3 +133,29 @@ fn the_same_user_from_elsewhere_replaces_the_session() {
     assert_eq!(world.ended(conn), None);
     assert_eq!(world.ops(second.conn), [13]);
 }
+
+#[test]
+fn sessions_that_wait_to_be_resumed_are_bounded() {
+    let mut config = Config::default();
+    config.max_connections = 2;
+    let mut world = World::new(config);
+    for user in 1..=4 {
+        let client = world.joined(user);
+        world.disconnect(client.conn, None);
+    }
+    let conn = world.identified(5);
+    assert_eq!(world.closed(conn), 1013);
+}
+
+#[test]
+fn long_messages_are_refused_with_a_short_reason() {
+    let mut world = World::new(Config::default());
+    let conn = world.connect("v=8");
+    world.say(conn, &json!({ "op": 0, "d": { "server_id": "\u{e4}".repeat(1_000) } }));
+    assert_eq!(world.closed(conn), 4002);
+    let conn = world.connect("v=8");
+    let mut long = identify(1);
+    long["d"]["token"] = json!("t".repeat(1_025));
+    world.say(conn, &long);
+    assert_eq!(world.closed(conn), 4004);
+}

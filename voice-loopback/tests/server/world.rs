@@ -50,7 +50,10 @@ impl World {
             match output {
                 Output::Text { conn, text } => self.texts.entry(conn.0).or_default().push(text),
                 Output::Binary { conn, frame } => self.frames.push((conn.0, frame)),
-                Output::Close { conn, code, .. } => _ = self.ended.insert(conn.0, Ended::Closed(code)),
+                Output::Close { conn, code, reason } => {
+                    assert!(reason.len() <= 123, "no close frame can hold this: {reason}");
+                    self.ended.insert(conn.0, Ended::Closed(code));
+                }
                 Output::Sever { conn } => _ = self.ended.insert(conn.0, Ended::Severed),
                 Output::Datagram { to, bytes } => self.datagrams.entry(to).or_default().push(bytes),
                 Output::MainGateway(dispatch) => self.dispatches.push(dispatch),

@@ -13,6 +13,7 @@ use symphonia::core::meta::{MetadataOptions, RawValue};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{TimeBase, Timestamp};
 
+use super::padding::padding;
 use crate::SourceError;
 
 /// Tags beyond these are not kept.
@@ -70,6 +71,14 @@ impl Container {
         }
         *self = fresh;
         Ok(())
+    }
+
+    /// What a Matroska file says is to be cut off its end, in nanoseconds.
+    pub(super) fn padding(&self) -> Option<u64> {
+        if !self.seekable || self.format() != "matroska" {
+            return None;
+        }
+        padding(self.origin.open(&self.name).ok()?)
     }
 
     pub(super) fn name(&self) -> Arc<str> {

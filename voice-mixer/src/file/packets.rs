@@ -31,6 +31,10 @@ pub(super) struct Packets {
     /// What comes before is no audio.
     audible: u64,
     spent: bool,
+    /// Samples to be cut off the last packet, where only the file as a whole says so (Matroska).
+    padding: u64,
+    /// The packet after the next one, fetched to know which is the last, or why there is none.
+    ahead: Option<Result<Queued, SourceError>>,
     /// Samples in streams of the same file that came before (chained Ogg).
     chained: u64,
 }
@@ -46,8 +50,9 @@ impl Packets {
     pub(super) fn new(container: Container) -> Result<Self, SourceError> {
         let pre_skip = pre_skip(&container)?;
         let (origin, at, audible) = (None, Some(0), pre_skip);
-        let queue = VecDeque::new();
-        Ok(Self { container, pre_skip, origin, at, queue, audible, spent: false, chained: 0 })
+        let padding = container.padding().map_or(0, |nanos| sample(Duration::from_nanos(nanos), SAMPLE_RATE));
+        let (queue, ahead) = (VecDeque::new(), None);
+        Ok(Self { container, pre_skip, origin, at, queue, audible, spent: false, padding, ahead, chained: 0 })
     }
 
     pub(super) fn info(&mut self) -> Info {
@@ -120,7 +125,7 @@ impl Packets {
             return Ok(false);
         }
         self.queue.clear();
-        self.at = None;
+        (self.at, self.ahead) = (None, None);
         let Some(queued) = self.fetch()? else { return Ok(false) };
         let early = queued.start + PREROLL <= target;
         self.queue.push_back(queued);
@@ -131,12 +136,30 @@ impl Packets {
         self.container.reopen()?;
         self.pre_skip = pre_skip(&self.container)?;
         self.queue.clear();
+        self.ahead = None;
         (self.at, self.audible, self.spent, self.chained) = (Some(0), self.pre_skip, false, 0);
         Ok(())
     }
 
-    /// The container's next packet.
+    /// The next packet, cut at the end where it is the last.
     fn fetch(&mut self) -> Result<Option<Queued>, SourceError> {
+        if self.padding == 0 {
+            return self.demux();
+        }
+        let next = match self.ahead.take() {
+            Some(next) => Some(next?),
+            None => self.demux()?,
+        };
+        let Some(mut next) = next else { return Ok(None) };
+        self.ahead = self.demux().transpose();
+        if self.ahead.is_none() {
+            next.trim = self.padding.min(next.samples);
+        }
+        Ok(Some(next))
+    }
+
+    /// The container's next packet.
+    fn demux(&mut self) -> Result<Option<Queued>, SourceError> {
         loop {
             let at = self.time(self.at.unwrap_or(0));
             let packet = match self.container.next(at)? {
