@@ -72,7 +72,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
                     _ => None,
                 };
                 let closed = Some(json!({"code": closed, "reason": error.to_string()}));
-                println!("RESULT {}", result(user, &Stats::default(), &Files::new(), closed));
+                println!("RESULT {}", result(user, &Stats::default(), &Files::new(), closed.as_ref()));
             }
             return Err(error.into());
         }
@@ -104,7 +104,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     call.leave().await;
     if args.json {
         let closed = closed.as_ref().map(|closed| json!({"code": closed.code(), "reason": closed.to_string()}));
-        println!("RESULT {}", result(user, &stats, &files, closed));
+        println!("RESULT {}", result(user, &stats, &files, closed.as_ref()));
     }
     match closed {
         None | Some(Closed::Left) => Ok(()),
@@ -138,7 +138,7 @@ async fn tell(mut events: voice_client::Events) {
     }
 }
 
-fn result(user: voice_client::UserId, stats: &Stats, files: &Files, closed: Option<Value>) -> Value {
+fn result(user: voice_client::UserId, stats: &Stats, files: &Files, closed: Option<&Value>) -> Value {
     let heard: Map<String, Value> = stats
         .heard
         .iter()

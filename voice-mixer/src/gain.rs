@@ -99,7 +99,7 @@ mod tests {
             let ideal = 1.0 - 0.75 * (n + 1).min(1_001) as f32 / 1_001.0;
             assert!((level - ideal).abs() < 1e-5, "frame {n}: {level} instead of {ideal}");
         }
-        assert!(gain.is_steady() && levels[1_000..].iter().all(|level| *level == 0.25));
+        assert!(gain.is_steady() && levels[1_001..].iter().all(|level| *level == 0.25));
     }
 
     #[test]

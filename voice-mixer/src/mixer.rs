@@ -175,7 +175,7 @@ impl Mixer {
     pub fn tick(&mut self, out: &mut [u8]) -> Tick {
         self.stats.ticks += 1;
         if std::mem::take(&mut self.more) {
-            // The last tick was not played to its end.
+            // The last tick was not played to its end: let its time have passed.
             self.ahead = 0;
         }
         let mut lone = None;
@@ -220,13 +220,8 @@ impl Mixer {
             return Tick::Hold;
         }
         let passing = self.tracks.iter_mut().position(|(_, track)| track.activity() == Activity::Passing);
-        match passing {
-            Some(index) => self.pass(index, out),
-            None => {
-                self.ahead = 0;
-                Tick::Hold
-            }
-        }
+        // Unless somebody has changed a track between the two, the packet is there.
+        passing.map_or(Tick::Idle, |index| self.pass(index, out))
     }
 
     /// Sends the next packet of a track unmixed.
@@ -237,7 +232,7 @@ impl Mixer {
             return Tick::Idle;
         };
         self.ahead += samples;
-        let more = self.ahead < FRAME_SAMPLES && track.has_packet();
+        let more = self.ahead < FRAME_SAMPLES && track.sendable(out.len()).is_some();
         if !more {
             if let Some(missing) = FRAME_SAMPLES.checked_sub(self.ahead).filter(|missing| *missing > 0) {
                 track.ran_dry();

@@ -6,7 +6,7 @@ use voice_model::{CHANNELS, FRAME_SAMPLES, SAMPLE_RATE};
 use crate::decode::Decode;
 use crate::gain::Gain;
 use crate::opus;
-use crate::prefetch::{Feed, Ring};
+use crate::prefetch::{Feed, Record, Ring};
 use crate::source::sample;
 
 /// Loudest a track can be made: 40 dB above what it is.
@@ -230,30 +230,28 @@ impl Track {
 
     /// Copies its next packet to `out`: its length and its samples. `None` when there is none.
     pub(crate) fn pass(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
-        loop {
-            let record = self.feed.peek()?;
-            let len = usize::from(record.len);
-            if record.is_preroll() {
-                self.feed.skip(record);
-                continue;
-            }
-            self.left += record.audible();
-            if len == 0 || len > out.len() {
-                self.feed.skip(record);
-                self.stats.oversized += 1;
-                continue;
-            }
-            self.feed.pop(record, out);
-            self.passed.clear();
-            self.passed.extend_from_slice(&out[..len]);
-            self.started = true;
-            return Some((len, usize::from(record.samples)));
-        }
+        let record = self.sendable(out.len())?;
+        let len = usize::from(record.len);
+        self.feed.pop(record, out);
+        self.left += record.audible();
+        self.passed.clear();
+        self.passed.extend_from_slice(&out[..len]);
+        self.started = true;
+        Some((len, usize::from(record.samples)))
     }
 
-    /// Whether another packet is there to be passed.
-    pub(crate) fn has_packet(&mut self) -> bool {
-        self.feed.peek().is_some()
+    /// The next packet that fits into `room` and is heard; what does not, or is not, is dropped on the way.
+    pub(crate) fn sendable(&mut self, room: usize) -> Option<Record> {
+        loop {
+            let record = self.feed.peek()?;
+            let fits = (1..=room).contains(&usize::from(record.len));
+            if fits && !record.is_preroll() {
+                return Some(record);
+            }
+            self.feed.skip(record);
+            self.left += record.audible();
+            self.stats.oversized += u64::from(!fits);
+        }
     }
 
     /// Counts a tick without the packet that should have been there.

@@ -1,6 +1,7 @@
 //! Writes what a call hears: one WAV file per speaker, gaps as silence.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -72,12 +73,14 @@ async fn record(
 }
 
 fn write(tracks: &mut BTreeMap<UserId, Track>, folder: &Path, frame: &Frame) -> Result<(), WavError> {
-    if !tracks.contains_key(&frame.user) {
-        let path = folder.join(format!("{}.wav", frame.user));
-        let wav = Wav::new(BufWriter::new(File::create(&path)?))?;
-        tracks.insert(frame.user, Track { path, wav, timeline: Timeline::new(Duration::ZERO), frames: 0 });
-    }
-    let Some(track) = tracks.get_mut(&frame.user) else { return Ok(()) };
+    let track = match tracks.entry(frame.user) {
+        Entry::Occupied(track) => track.into_mut(),
+        Entry::Vacant(vacant) => {
+            let path = folder.join(format!("{}.wav", frame.user));
+            let wav = Wav::new(BufWriter::new(File::create(&path)?))?;
+            vacant.insert(Track { path, wav, timeline: Timeline::new(Duration::ZERO), frames: 0 })
+        }
+    };
     let Place { silence, cut } = track.timeline.place(frame.at, frame.time, frame.pcm.len() / 2);
     track.wav.silence(silence)?;
     track.wav.write(&frame.pcm[2 * cut..])?;

@@ -14,8 +14,6 @@ mod join;
 mod lost;
 mod output;
 mod policy;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

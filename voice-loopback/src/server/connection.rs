@@ -111,7 +111,7 @@ impl Server {
                 None => self.remove(ssrc),
             }
         }
-        if self.sessions.len() >= 2 * self.config.max_connections {
+        if self.sessions.len() >= self.config.max_connections.saturating_mul(2) {
             return self.close(now, conn, 1013, "the server is full");
         }
         let ssrc = self.free_ssrc();

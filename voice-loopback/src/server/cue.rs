@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use gateway::text::{Heartbeat, Message};
-use model::{ChannelId, Ssrc, UserId};
+use model::{ChannelId, GuildId, Ssrc, UserId};
 
 use super::credentials::{voice_server, voice_state};
 use super::session::{Session, Transport};
-use super::{Dispatch, Output, Server};
+use super::{ConnId, Dispatch, Output, Server};
 use crate::script::Cue;
 
 /// The largest UDP payload over IPv4.
@@ -23,8 +23,7 @@ pub(super) struct Misbehaviour {
 impl Misbehaviour {
     /// Whether this message shall not be sent; counts it if so.
     pub(super) fn withholds(&mut self, user: Option<UserId>, op: u64) -> bool {
-        !self.withheld.is_empty()
-            && (spend_entry(&mut self.withheld, (user, op)) || spend_entry(&mut self.withheld, (None, op)))
+        [user, None].into_iter().any(|user| self.withheld.get_mut(&(user, op)).is_some_and(spend))
     }
 
     pub(super) fn ignores_discovery(&mut self) -> bool {
@@ -34,10 +33,6 @@ impl Misbehaviour {
     pub(super) fn refuses_resume(&mut self) -> bool {
         spend(&mut self.resumes)
     }
-}
-
-fn spend_entry(withheld: &mut BTreeMap<(Option<UserId>, u64), u32>, key: (Option<UserId>, u64)) -> bool {
-    withheld.get_mut(&key).is_some_and(spend)
 }
 
 /// Counts down to zero; `u32::MAX` lasts.
@@ -54,7 +49,7 @@ impl Server {
     pub fn cue(&mut self, now: Instant, cue: Cue) {
         match cue {
             Cue::Close { user, code, reason } => {
-                for conn in self.whom(user).filter_map(|session| session.conn).collect::<Vec<_>>() {
+                for conn in self.conns(user) {
                     self.close(now, conn, code, &reason);
                 }
             }
@@ -64,15 +59,14 @@ impl Server {
             Cue::RefuseResume { times } => self.misbehaviour.resumes = times,
             Cue::Garbage { user, len } => self.send_garbage(user, len.min(MAX_DATAGRAM)),
             Cue::Text { user, text } => {
-                let frames = self.whom(user).filter_map(|it| Some(Output::Text { conn: it.conn?, text: text.clone() }));
-                let frames: Vec<_> = frames.collect();
-                self.outputs.extend(frames);
+                for conn in self.conns(user) {
+                    self.outputs.push_back(Output::Text { conn, text: text.clone() });
+                }
             }
             Cue::Binary { user, frame } => {
-                let frames =
-                    self.whom(user).filter_map(|it| Some(Output::Binary { conn: it.conn?, frame: frame.clone() }));
-                let frames: Vec<_> = frames.collect();
-                self.outputs.extend(frames);
+                for conn in self.conns(user) {
+                    self.outputs.push_back(Output::Binary { conn, frame: frame.clone() });
+                }
             }
             Cue::AskHeartbeat { user } => {
                 for ssrc in self.ssrcs(user) {
@@ -82,18 +76,9 @@ impl Server {
             Cue::Describe { user, fresh_key } => self.describe_again(user, fresh_key),
             Cue::Kick { user } => self.kick(now, user),
             Cue::Move { user, channel } => self.relocate(now, user, channel),
-            Cue::ChangeEndpoint { guild, endpoint } => {
-                self.config.endpoint = endpoint.unwrap_or_else(|| self.config.endpoint.clone());
-                for ssrc in self.ssrcs(None) {
-                    let Some(session) = self.sessions.get(&ssrc).filter(|it| it.guild == guild) else { continue };
-                    let (user, channel, id) = (session.user, session.room.channel, session.id.clone());
-                    let updates = self.issue(user, guild, channel, id);
-                    self.tell(user, "VOICE_SERVER_UPDATE", updates.server);
-                }
-            }
+            Cue::ChangeEndpoint { guild, endpoint } => self.change_endpoint(guild, endpoint),
             Cue::NullEndpoint { guild } => {
-                let users: Vec<_> = self.whom(None).filter(|it| it.guild == guild).map(|it| it.user).collect();
-                for user in users {
+                for (user, _) in self.guests(guild) {
                     let token = self.rng.hex();
                     self.tell(user, "VOICE_SERVER_UPDATE", voice_server(&token, guild, None));
                 }
@@ -109,17 +94,18 @@ impl Server {
         self.whom(user).map(|session| session.ssrc).collect()
     }
 
+    fn conns(&self, user: Option<UserId>) -> Vec<ConnId> {
+        self.whom(user).filter_map(|session| session.conn).collect()
+    }
+
     fn tell(&mut self, user: UserId, event: &'static str, data: serde_json::Value) {
         self.outputs.push_back(Output::MainGateway(Dispatch { user, event, data }));
     }
 
     fn sever(&mut self, now: Instant, user: Option<UserId>) {
-        for ssrc in self.ssrcs(user) {
-            if let Some(conn) = self.sessions.get(&ssrc).and_then(|session| session.conn) {
-                self.connections.remove(&conn);
-                self.outputs.push_back(Output::Sever { conn });
-                self.detach(now, ssrc);
-            }
+        for conn in self.conns(user) {
+            self.outputs.push_back(Output::Sever { conn });
+            self.handle_disconnect(now, conn, None);
         }
     }
 
@@ -160,6 +146,23 @@ impl Server {
             self.tell(user, "VOICE_SERVER_UPDATE", updates.server);
             self.disconnect(now, ssrc);
         }
+    }
+
+    fn change_endpoint(&mut self, guild: GuildId, endpoint: Option<String>) {
+        if let Some(endpoint) = endpoint {
+            self.config.endpoint = endpoint;
+        }
+        for (user, ssrc) in self.guests(guild) {
+            let Some(session) = self.sessions.get(&ssrc) else { continue };
+            let (channel, id) = (session.room.channel, session.id.clone());
+            let updates = self.issue(user, guild, channel, id);
+            self.tell(user, "VOICE_SERVER_UPDATE", updates.server);
+        }
+    }
+
+    /// Who has a session in the guild.
+    fn guests(&self, guild: GuildId) -> Vec<(UserId, Ssrc)> {
+        self.whom(None).filter(|it| it.guild == guild).map(|it| (it.user, it.ssrc)).collect()
     }
 
     /// Close code 4014, and the end of the session whether or not it has a WebSocket.

@@ -49,7 +49,7 @@ pub(super) async fn accept(
     max_connections: usize,
 ) {
     // A few more than the server admits, so that those beyond get their close frame.
-    let room = Arc::new(Semaphore::new(max_connections + 64));
+    let room = Arc::new(Semaphore::new(max_connections.saturating_add(64).min(Semaphore::MAX_PERMITS)));
     for number in 0.. {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let stream = loop {

@@ -1,4 +1,5 @@
 use std::io::{Cursor, ErrorKind};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,9 @@ use crate::SourceError;
 
 /// Tags beyond these are not kept.
 const MAX_TAGS: usize = 64;
+
+/// Bytes that writers claim who cannot go back to the header: the largest unsigned or signed number, or a little less.
+const PLACEHOLDERS: [RangeInclusive<u64>; 2] = [0x7FFF_0000..=0x7FFF_FFFF, 0xFFFF_0000..=0xFFFF_FFFF];
 
 /// Where a file's bytes come from, again and again.
 #[derive(Clone)]
@@ -100,7 +104,15 @@ impl Container {
 
     /// Frames that the track should have, without delay and padding.
     pub(super) fn num_frames(&self) -> Option<u64> {
-        self.track.num_frames
+        self.track.num_frames.filter(|_| !self.is_endless())
+    }
+
+    /// Whether the length in the header is a placeholder, as in a WAVE file that was written to a pipe.
+    fn is_endless(&self) -> bool {
+        let channels = self.params.channels.as_ref().map_or(0, |channels| channels.count() as u64);
+        let frame = channels * u64::from(self.params.bits_per_sample.unwrap_or(0)) / 8;
+        let claimed = self.track.num_frames.map_or(0, |frames| frames.saturating_mul(frame));
+        self.format() == "wave" && PLACEHOLDERS.iter().any(|range| range.contains(&claimed))
     }
 
     /// Timestamp of the track's first frame; not negative, for what comes before zero is cut off.
@@ -114,6 +126,9 @@ impl Container {
 
     /// Length of the track, or else of the whole file.
     pub(super) fn duration(&self) -> Option<Duration> {
+        if self.is_endless() {
+            return None;
+        }
         let media = self.format.media_info();
         let track = self.track.time_base.zip(self.track.duration);
         let (base, duration) = track.or(media.time_base.zip(media.duration))?;

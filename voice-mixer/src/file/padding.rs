@@ -88,11 +88,10 @@ fn element(reader: &mut BufReader<impl Read + Seek>) -> io::Result<Option<(u32, 
 
 /// A big-endian number of so many bytes, behind those in `head`.
 fn number(reader: &mut impl Read, bytes: u64, head: u64) -> io::Result<u64> {
-    let mut value = head;
-    for byte in reader.take(bytes).bytes() {
-        value = value << 8 | u64::from(byte?);
-    }
-    Ok(value)
+    let mut buffer = [0; 8];
+    let buffer = &mut buffer[..bytes.min(8) as usize];
+    reader.read_exact(buffer)?;
+    Ok(buffer.iter().fold(head, |value, byte| value << 8 | u64::from(*byte)))
 }
 
 fn skip(reader: &mut BufReader<impl Read + Seek>, length: u64) -> io::Result<()> {

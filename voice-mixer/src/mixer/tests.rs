@@ -165,7 +165,7 @@ fn volume_moves_in_a_line() {
         rig.tick();
         levels.extend(rig.mixer.sum.chunks_exact(2).map(|frame| frame[0]));
     }
-    assert!(levels.windows(2).all(|pair| (0.0..0.001).contains(&(pair[0] - pair[1]))));
+    assert!(levels.windows(2).all(|pair| (-1e-6..0.001).contains(&(pair[0] - pair[1]))));
     assert!((levels[719] - 0.5).abs() < 1e-3 && levels[1_440] == 0.0);
     // Now it is inaudible: nothing is sent after the encoder's tail, but it runs on.
     let before = rig.mixer.position(TrackId(1)).expect("it plays");
@@ -197,7 +197,7 @@ fn a_lone_opus_track_passes_through_unmixed() {
     let mut rig = Rig::new();
     rig.add(1, Packets::new(packets.clone()));
     for packet in &packets {
-        assert_eq!(rig.packets(), [packet.clone()]);
+        assert_eq!(rig.packets(), std::slice::from_ref(packet));
     }
     assert!(matches!(rig.ended()[..], [(1, Ended::Finished)]));
     let stats = rig.mixer.stats();
@@ -358,7 +358,7 @@ fn an_underrun_of_packets_sends_nothing() {
     let mut rig = Rig::new();
     let (mut reader, feed) = prefetch::pipe(Box::new(Packets::new(opus(&[960; 4]))), prefetch::Config::default());
     rig.mixer.add(TrackId(1), Track::new(feed));
-    while !matches!(reader.info(), Some(_)) || rig.mixer.stats().passthrough_frames == 0 {
+    while rig.mixer.stats().passthrough_frames == 0 {
         let _ = reader.step();
         rig.tick();
     }
@@ -477,7 +477,7 @@ fn a_sink_is_idle_until_something_is_pushed() {
         assert_eq!(pusher.push(packet), Ok(Push::Done));
         assert_eq!(pusher.push(packet), Ok(Push::Full));
         assert!(!rig.mixer.is_idle());
-        assert_eq!(rig.packets(), [packet.clone()]);
+        assert_eq!(rig.packets(), std::slice::from_ref(packet));
     }
     assert_eq!(woken.load(Ordering::Relaxed), 2);
     assert_eq!(rig.mixer.stats().underruns, 0);
