@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_VORBIS};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_ADPCM_IMA_QT, CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_MP3, CODEC_ID_VORBIS,
+};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::packet::Packet;
@@ -84,7 +86,8 @@ impl Decoded {
         }
         let target = sample(to, self.rate);
         let first = target.saturating_sub(self.preroll());
-        if !(first > 0 && self.can_trust_timestamps() && self.jump(first, target)?) {
+        // A container that stumbles over its own landing gets another chance from the beginning.
+        if !(first > 0 && self.can_trust_timestamps() && self.jump(first, target).unwrap_or(false)) {
             self.rewind()?;
         }
         while self.at + self.pending() <= target {
@@ -122,10 +125,11 @@ impl Decoded {
         }
     }
 
-    /// Timestamps count frames, so that a landing is known exactly.
+    /// Timestamps count frames, so that a landing is known exactly. (After a seek, ADPCM in WAVE ends too early.)
     fn can_trust_timestamps(&self) -> bool {
+        let adpcm = [CODEC_ID_ADPCM_MS, CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_IMA_QT];
         let base = self.container.time_base().map(|base| (base.numer.get(), base.denom.get()));
-        !self.spent && base == Some((1, self.rate))
+        !self.spent && !adpcm.contains(&self.container.params().codec) && base == Some((1, self.rate))
     }
 
     /// Lets the container seek to frame `first`; `false` unless it landed at `target` or before.

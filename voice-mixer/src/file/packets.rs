@@ -82,7 +82,8 @@ impl Packets {
             return Err(SourceError::Unseekable { name: self.container.name() });
         }
         let target = sample(to, SAMPLE_RATE).saturating_add(self.pre_skip);
-        if !self.jump(target)? {
+        // A container that stumbles over its own landing gets another chance from the beginning.
+        if !self.jump(target).unwrap_or(false) {
             self.rewind()?;
         }
         let mut end = self.queue.back().map_or(0, |queued| queued.start + queued.samples);
