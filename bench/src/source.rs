@@ -99,7 +99,7 @@ pub struct Filler {
 impl Filler {
     /// With `count` sources; a call's default of one second is read ahead of each.
     pub fn start(count: usize, source: impl Fn() -> Endless) -> (Self, Vec<Feed>) {
-        let pipes = (0..count).map(|_| prefetch::pipe(Box::new(source()), prefetch::Config::default()));
+        let pipes = (0..count).map(|_| prefetch::pipe(Box::new(source()), prefetch::Config::default().length(Duration::from_millis(std::env::var("RING").map_or(1000, |v| v.parse().unwrap())))));
         let (mut readers, feeds): (Vec<Reader>, Vec<Feed>) = pipes.unzip();
         let ((orders, inbox), (report, done)) = (channel(), channel());
         thread::spawn(move || {

@@ -150,7 +150,7 @@ impl Playing {
         let mut left = ticks;
         while left > 0 {
             self.filler.fill();
-            let batch = left.min(self.batch);
+            let batch = left.min(std::env::var("BATCH").map_or(self.batch, |v| v.parse().unwrap()));
             let start = Instant::now();
             for _ in 0..batch {
                 self.tick();

@@ -21,6 +21,17 @@ pub enum Stage {
     Resume,
 }
 
+impl Stage {
+    /// What to look at when it fails, beyond what its cause says.
+    fn advice(self) -> &'static str {
+        match self {
+            Stage::Dial => "; is this the endpoint of the latest VOICE_SERVER_UPDATE, and can it be reached from here?",
+            Stage::Discovery => "; does a firewall let UDP through?",
+            _ => "",
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -154,7 +165,7 @@ impl fmt::Display for Reason<'_> {
 #[non_exhaustive]
 pub enum JoinError {
     /// A stage failed.
-    #[error("joining failed while {stage}: {cause}")]
+    #[error("joining failed while {stage}: {cause}{}", stage.advice())]
     Failed {
         /// The stage that failed.
         stage: Stage,

@@ -7,8 +7,7 @@ use crate::run::{self, Failure};
 pub(crate) fn run() -> Result<(), Failure> {
     cmake::ensure()?;
     let target = run::target()?;
-    let programs =
-        run::executables(&mut run::cargo(&["build", "--release", "--package", "voice-client", "--example", "demo"]))?;
+    let programs = run::release(&["--example", "demo"])?;
     let mut demo = std::process::Command::new(run::named(&programs, "demo")?);
     let outcome = run::run(demo.current_dir(run::root()).env("CARGO_TARGET_DIR", &target));
     let report = target.join("demo").join("report.html");

@@ -80,8 +80,7 @@ pub(crate) fn run(keep: bool) -> Result<(), Failure> {
             );
         }
     };
-    let mut build = run::cargo(&["build", "--release", "--package", "voice-loopback", "--package", "voice-client"]);
-    let programs = run::executables(build.args(["--bin", "voice-loopback", "--example", "call"]))?;
+    let programs = run::release(&["--bin", "voice-loopback", "--example", "call"])?;
     let program = |name| run::named(&programs, name).map(Path::to_owned);
     let tones = run::root().join("interop").join("tones");
     let stage = Stage { node, probe, server: program("voice-loopback")?, call: program("call")?, tones };

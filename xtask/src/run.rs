@@ -73,9 +73,11 @@ pub(crate) fn run_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Re
     check(&text, child.wait().map_err(cannot)?)
 }
 
-/// Runs a `cargo build` and returns name and path of every program that it made.
-pub(crate) fn executables(build: &mut Command) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let text = announce(build);
+/// Builds release programs of the two ends of the wire and returns name and path of each. Always the same packages are
+/// selected, or their dependencies would get other features, and be built again.
+pub(crate) fn release(targets: &[&str]) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let mut build = cargo(&["build", "--release", "--package", "voice-client", "--package", "voice-loopback"]);
+    let text = announce(build.args(targets));
     let output = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot run `{text}`: {error}"))?;
     check(&text, output.status)?;

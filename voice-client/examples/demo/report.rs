@@ -238,7 +238,6 @@ fn section(index: usize, clip: &Clip) -> String {
         ("duration".to_owned(), format!("{:.2} s", clip.seconds())),
         ("correlation".to_owned(), format!("{:.4}", clip.verdict.correlation)),
         ("level difference".to_owned(), decibels(clip.verdict.level_difference_db)),
-        ("packets".to_owned(), clip.arrivals.len().to_string()),
         ("lost".to_owned(), clip.count(MarkKind::Lost).to_string()),
     ];
     numbers.extend(clip.numbers.iter().cloned());

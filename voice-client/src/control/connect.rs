@@ -146,7 +146,11 @@ impl Control {
         }
         match std::mem::replace(&mut self.phase, Phase::Absent) {
             Phase::Redial { .. } => self.dial(now),
-            Phase::Rejoin { .. } => self.ask(now, true),
+            Phase::Rejoin { .. } => {
+                if let Some(channel) = self.channel {
+                    self.ask(now, channel, true);
+                }
+            }
             Phase::AwaitUpdate { cause, .. } => self.await_timed_out(now, cause),
             Phase::Leaving { .. } => self.end(Closed::Left),
             phase => {
@@ -240,7 +244,10 @@ impl Control {
             self.joined = true;
             let (mode, dave_version) = (mode.name().to_owned(), description.dave_protocol_version);
             self.outputs.push_back(Output::Event(Event::Connected { ssrc, mode, dave_version }));
-            self.outputs.push_back(Output::Joined);
+            // A later join that is still under way has its own end.
+            if self.joining.is_none() {
+                self.outputs.push_back(Output::Joined);
+            }
         }
     }
 

@@ -15,7 +15,8 @@ use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
 /// A join or move whose updates are awaited.
 pub(super) struct Joining {
     pub(super) deadline: Instant,
-    /// Our voice state came, and names a channel.
+    pub(super) channel: ChannelId,
+    /// Our voice state came, and names the channel.
     state: bool,
     server: Option<(String, gateway::Token)>,
 }
@@ -44,8 +45,7 @@ impl Control {
         }
         // From another channel of the guild Discord answers a bare op 4; from this one, or from nowhere, it may not.
         let moving = matches!(self.phase, Phase::Up) && !here;
-        self.channel = Some(channel);
-        self.ask(now, !moving);
+        self.ask(now, channel, !moving);
     }
 
     /// Joins with connection info that came from elsewhere. The info of the session that is up: done.
@@ -63,12 +63,18 @@ impl Control {
     }
 
     /// Sends op 4 and starts to wait for both of its answers.
-    pub(super) fn ask(&mut self, now: Instant, leave_first: bool) {
+    pub(super) fn ask(&mut self, now: Instant, channel: ChannelId, leave_first: bool) {
+        if !matches!(self.phase, Phase::Up) {
+            // Whatever was on its way is not wanted any more.
+            self.drop_session();
+            self.phase = Phase::Absent;
+        }
         if leave_first {
             self.command(None);
         }
-        self.command(self.channel);
-        self.joining = Some(Joining { deadline: now + self.settings.deadlines.updates, state: false, server: None });
+        self.command(Some(channel));
+        let deadline = now + self.settings.deadlines.updates;
+        self.joining = Some(Joining { deadline, channel, state: false, server: None });
     }
 
     /// The link could not queue our op 4.
@@ -91,13 +97,19 @@ impl Control {
             return;
         };
         self.session = Some(update.session);
+        if let Some(joining) = &mut self.joining {
+            if channel == joining.channel {
+                joining.state = true;
+                self.complete_join(now);
+            } else {
+                // The answer to an earlier op 4; answers come in order, so what came before this one is as old.
+                joining.server = None;
+            }
+            return;
+        }
+        // With only mute or deafen changed there is nothing to do.
         if self.channel.replace(channel) != Some(channel) {
             self.outputs.push_back(Output::Event(Event::Moved { channel }));
-        }
-        // With only mute or deafen changed there is nothing more to do.
-        if let Some(joining) = &mut self.joining {
-            joining.state = true;
-            self.complete_join(now);
         }
     }
 
@@ -132,14 +144,16 @@ impl Control {
     }
 
     fn complete_join(&mut self, now: Instant) {
-        let Some(Joining { state: true, server: Some(_), .. }) = self.joining else { return };
-        let (Some(joining), Some(channel), Some(session)) = (self.joining.take(), self.channel, self.session.clone())
-        else {
-            return;
-        };
-        if let Some((endpoint, token)) = joining.server {
-            let (guild, user) = (self.guild, self.user);
-            self.connect(now, ConnectionInfo { endpoint, guild, channel, user, session, token });
+        let Some(session) = self.session.clone() else { return };
+        match self.joining.take() {
+            Some(Joining { state: true, server: Some((endpoint, token)), channel, .. }) => {
+                if self.joined && self.channel != Some(channel) {
+                    self.outputs.push_back(Output::Event(Event::Moved { channel }));
+                }
+                let (guild, user) = (self.guild, self.user);
+                self.connect(now, ConnectionInfo { endpoint, guild, channel, user, session, token });
+            }
+            incomplete => self.joining = incomplete,
         }
     }
 

@@ -21,6 +21,15 @@ impl Control {
         if let Phase::Leaving { .. } = self.phase {
             return self.end(Closed::Left);
         }
+        if self.joining.is_some() {
+            // A join is under way and brings another session, or an error of its own.
+            self.drop_session();
+            self.phase = Phase::Absent;
+            if self.joined {
+                self.outputs.push_back(Output::Event(Event::Reconnecting { cause, by: Recovery::Move }));
+            }
+            return;
+        }
         let stage = self.phase.stage();
         let described = self.live.as_ref().is_some_and(|live| live.gateway.is_described());
         let verdict = policy::verdict(&cause, stage, described);
@@ -92,10 +101,7 @@ impl Control {
 
     /// No update came.
     pub(super) fn await_timed_out(&mut self, now: Instant, cause: Cause) {
-        if self.joining.is_some() {
-            // A move of our own is under way; its deadline is the later one.
-            self.phase = Phase::Absent;
-        } else if cause == Cause::ServerGone && self.linked {
+        if cause == Cause::ServerGone && self.linked {
             self.rejoin(now, cause);
         } else if self.linked {
             self.end(Closed::Lost(cause));
@@ -118,7 +124,7 @@ impl Control {
             return;
         }
         self.drop_session();
-        if closed != Closed::Removed && self.channel.is_some() {
+        if closed != Closed::Removed {
             self.command(None);
         }
         self.phase = Phase::Over;

@@ -271,8 +271,10 @@ impl Control {
 
     /// Tells the main gateway where we are and how.
     fn announce(&mut self) {
-        if self.channel.is_some() && !matches!(self.phase, Phase::Over) {
-            self.command(self.channel);
+        let joining = self.joining.as_ref().map(|joining| joining.channel);
+        let channel = joining.or(self.channel);
+        if channel.is_some() && !matches!(self.phase, Phase::Over) {
+            self.command(channel);
         }
     }
 
