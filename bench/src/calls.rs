@@ -24,7 +24,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 const SPAN: Duration = Duration::from_secs(10);
 const PER_SECOND: u64 = 50;
 
-const NAMES: [&str; 4] = ["calls-500/late", "calls-500/latest", "calls-500/cpu-per-packet", "calls-500/memory-per-call"];
+const NAMES: [&str; 4] =
+    ["calls-500/late", "calls-500/latest", "calls-500/cpu-per-packet", "calls-500/memory-per-call"];
 
 pub fn run(suite: &Suite) -> Outcome<Vec<Row>> {
     if !NAMES.iter().any(|name| suite.wants(name)) {
@@ -61,10 +62,15 @@ async fn measure(endpoint: &str) -> Outcome<Vec<Row>> {
 
     let (packets, late) = (after.packets - before.packets, after.late - before.late);
     let due = span.as_secs_f64() * (CALLS * PER_SECOND) as f64;
-    println!("calls: {packets} packets, {due:.0} were due; {:.0} % of a core", cpu.as_secs_f64() / span.as_secs_f64() * 100.0);
+    println!(
+        "calls: {packets} packets, {due:.0} were due; {:.0} % of a core",
+        cpu.as_secs_f64() / span.as_secs_f64() * 100.0
+    );
     // Beats that were left out are no packets, but late.
     if ((packets + late) as f64) < 0.98 * due {
-        return Err(format!("{packets} packets left and {late} were late, {due:.0} were due: some calls are silent").into());
+        return Err(
+            format!("{packets} packets left and {late} were late, {due:.0} were due: some calls are silent").into()
+        );
     }
     let [late_name, latest, cpu_name, memory] = NAMES;
     let mut rows = vec![

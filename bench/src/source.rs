@@ -11,7 +11,7 @@ use voice_client::layer::mixer::prefetch::{self, Feed, Reader, Step};
 use voice_client::layer::mixer::{Chunk, Format, Info, Source, SourceError};
 use voice_client::layer::model::{CHANNELS, FRAME_SAMPLES, SAMPLE_RATE};
 
-/// Frames after which the tune begins again: half a second, half of what is read ahead.
+/// Frames after which the tune begins again: half a second.
 pub const FRAMES: usize = 25;
 
 /// Bytes of a packet at 64 kbit/s, what a Discord channel has.
@@ -97,9 +97,10 @@ pub struct Filler {
 }
 
 impl Filler {
-    /// With `count` sources; a call's default of one second is read ahead of each.
-    pub fn start(count: usize, source: impl Fn() -> Endless) -> (Self, Vec<Feed>) {
-        let pipes = (0..count).map(|_| prefetch::pipe(Box::new(source()), prefetch::Config::default().length(Duration::from_millis(std::env::var("RING").map_or(1000, |v| v.parse().unwrap())))));
+    /// With `count` sources, of which so much is read ahead.
+    pub fn start(count: usize, ahead: Duration, source: impl Fn() -> Endless) -> (Self, Vec<Feed>) {
+        let config = prefetch::Config::default().length(ahead);
+        let pipes = (0..count).map(|_| prefetch::pipe(Box::new(source()), config.clone()));
         let (mut readers, feeds): (Vec<Reader>, Vec<Feed>) = pipes.unzip();
         let ((orders, inbox), (report, done)) = (channel(), channel());
         thread::spawn(move || {

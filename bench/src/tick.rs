@@ -17,10 +17,14 @@ use voice_client::media::{Command, Outbound, Prepared, Session, Update};
 use crate::Outcome;
 use crate::row::{Figure, Row, Wanted};
 use crate::source::{Endless, FRAMES, Filler, PACKET, packets, tune};
-use crate::suite::{Suite, repeat};
+use crate::suite::{Side, Suite, repeat};
 
 /// Bytes of a passthrough packet on the wire: RTP header, tag and nonce are around it.
 const ON_WIRE: usize = 12 + PACKET + 16 + 4;
+/// What a call reads ahead by default.
+const AHEAD: Duration = Duration::from_secs(1);
+/// What 64 tracks can read ahead, 5 MB together, without leaving the cache that cores share.
+const CACHED: Duration = Duration::from_millis(200);
 const TIME: Duration = Duration::from_secs(3);
 /// For small differences of long times.
 const LONG: Duration = Duration::from_secs(10);
@@ -32,8 +36,9 @@ pub fn run(suite: &mut Suite) -> Outcome {
         }
         passthrough(suite, socket)?;
     }
-    one_more(suite, "tick/one-more-track", false, 600.0);
-    one_more(suite, "tick/one-more-track/ramp", true, 1_000.0);
+    one_more(suite, "tick/one-more-track", CACHED, false, Some(600.0));
+    one_more(suite, "tick/one-more-track/ramp", CACHED, true, Some(1_000.0));
+    one_more(suite, "tick/one-more-track/from-memory", AHEAD, false, None);
     Ok(())
 }
 
@@ -42,13 +47,13 @@ fn pcm(suite: &mut Suite, tracks: usize, socket: bool) -> Outcome {
     if !suite.wants(&name) {
         return Ok(());
     }
-    let mut playing = Playing::pcm(tracks, false);
+    let mut playing = Playing::pcm(tracks, AHEAD, false);
     let mut limit = BareEncoder::new()?;
     if socket {
         playing.socket = Some(to_nowhere()?);
         limit.socket = Some(to_nowhere()?);
     }
-    let sides: [&mut dyn crate::suite::Side; 2] = [&mut |times| playing.run(times), &mut |times| limit.run(times)];
+    let sides: [&mut dyn Side; 2] = [&mut |times| playing.run(times), &mut |times| limit.run(times)];
     let [ours, limit] = suite.compare(&name, TIME, sides);
     playing.check();
     suite.push(Row::new(name, Figure::Time(ours.median())).limit(limit.median()));
@@ -83,19 +88,18 @@ fn passthrough(suite: &mut Suite, socket: bool) -> Outcome {
 }
 
 /// What one more track costs: the difference between 16 and 64 of them, sample by sample.
-fn one_more(suite: &mut Suite, name: &str, ramp: bool, wanted: f64) {
+fn one_more(suite: &mut Suite, name: &str, ahead: Duration, ramp: bool, wanted: Option<f64>) {
     if !suite.wants(name) {
         return;
     }
     let (few, many) = (16, 64);
-    let mut sixteen = Playing::pcm(few, ramp);
-    let mut all = Playing::pcm(many, ramp);
-    let [all_samples, sixteen_samples] =
-        suite.compare(name, LONG, [&mut |times| all.run(times), &mut |times| sixteen.run(times)]);
-    sixteen.check();
-    all.check();
-    let one = all_samples.beyond(&sixteen_samples).median() / (many - few) as f64;
-    suite.push(Row::new(name, Figure::Time(one)).wanted(Wanted::AtMost(wanted)));
+    let [mut few_play, mut many_play] = [few, many].map(|tracks| Playing::pcm(tracks, ahead, ramp));
+    let sides: [&mut dyn Side; 2] = [&mut |times| many_play.run(times), &mut |times| few_play.run(times)];
+    let [many_samples, few_samples] = suite.compare(name, LONG, sides);
+    few_play.check();
+    many_play.check();
+    let one = many_samples.beyond(&few_samples).median() / (many - few) as f64;
+    suite.push(Row { wanted: wanted.map(Wanted::AtMost), ..Row::new(name, Figure::Time(one)) });
 }
 
 /// A call that plays, without its clock.
@@ -112,9 +116,9 @@ struct Playing {
 impl Playing {
     /// With so many PCM tracks, which together play the tune: the encoder has the same work however many there are.
     /// Their volume is below one, or moves so slowly that nobody hears it.
-    fn pcm(tracks: usize, ramp: bool) -> Self {
+    fn pcm(tracks: usize, ahead: Duration, ramp: bool) -> Self {
         let frames: Arc<[_]> = tune().into();
-        let mut playing = Self::start(tracks, FRAMES as u64, || Endless::pcm(frames.clone()), 1.0 / tracks as f32);
+        let mut playing = Self::start(tracks, ahead, || Endless::pcm(frames.clone()), 1.0 / tracks as f32);
         for id in (0..playing.tracks).filter(|_| ramp) {
             let (volume, ramp) = (1.1 / tracks as f32, Duration::from_secs(36_000));
             playing.outbound.command(Command::Volume { id: TrackId(id), volume, ramp });
@@ -125,10 +129,10 @@ impl Playing {
     /// With one Opus source.
     fn passthrough() -> Result<Self, Box<dyn Error>> {
         let packets: Arc<[_]> = packets()?.into();
-        Ok(Self::start(1, 4 * FRAMES as u64, || Endless::opus(packets.clone()), 1.0))
+        Ok(Self::start(1, AHEAD, || Endless::opus(packets.clone()), 1.0))
     }
 
-    fn start(tracks: usize, batch: u64, source: impl Fn() -> Endless, volume: f32) -> Self {
+    fn start(tracks: usize, ahead: Duration, source: impl Fn() -> Endless, volume: f32) -> Self {
         let mut outbound = Outbound::new(EncoderConfig::default(), Backend::AwsLc, false);
         outbound.update(&Update::Session(Session {
             ssrc: Ssrc(1),
@@ -137,10 +141,11 @@ impl Playing {
             seq: Seq(0),
             time: RtpTime(0),
         }));
-        let (filler, feeds) = Filler::start(tracks, source);
+        let (filler, feeds) = Filler::start(tracks, ahead, source);
         for (id, feed) in (0..).map(TrackId).zip(feeds) {
             outbound.command(Command::Add { id, track: Box::new(Track::new(feed).volume(volume)) });
         }
+        let batch = (ahead.as_millis() / FRAME.as_millis()) as u64 - 1;
         Self { outbound, filler, tracks: tracks as u64, batch, ticks: 0, socket: None }
     }
 
@@ -150,7 +155,7 @@ impl Playing {
         let mut left = ticks;
         while left > 0 {
             self.filler.fill();
-            let batch = left.min(std::env::var("BATCH").map_or(self.batch, |v| v.parse().unwrap()));
+            let batch = left.min(self.batch);
             let start = Instant::now();
             for _ in 0..batch {
                 self.tick();

@@ -42,12 +42,8 @@ struct Case {
 }
 
 pub fn run(suite: &mut Suite) {
-    let gcm = Case {
-        mode: Mode::Aes256GcmRtpsize,
-        name: "aes-256-gcm",
-        peer: "aes-gcm",
-        wanted: Wanted::OfLimit(1.25),
-    };
+    let gcm =
+        Case { mode: Mode::Aes256GcmRtpsize, name: "aes-256-gcm", peer: "aes-gcm", wanted: Wanted::OfLimit(1.25) };
     let xchacha = Case {
         mode: Mode::XChaCha20Poly1305Rtpsize,
         name: "xchacha20-poly1305",

@@ -39,7 +39,7 @@ pub mod layer {
 
 /// Sources of audio to [play](Call::play).
 pub mod source {
-    pub use mixer::{Source, SourceError, file, generate, opus, pcm};
+    pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
 }
 
 pub use driver::Stream as ByteStream;

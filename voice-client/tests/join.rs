@@ -1,4 +1,5 @@
-//! Joining over real sockets: by connection info, through a main-gateway link, and everything that can stand in the way.
+//! Joining over real sockets: by connection info and through a main-gateway link; moving, and changing one's mind.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -6,43 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use loopback::{Config as Behaviour, Loopback, Options};
-use support::{Link, PATIENCE, channel, config, drain, guild, info, linked, member, plain, until, user, within};
-use tokio::net::{TcpListener, TcpStream};
+use loopback::{Config as Behaviour, Cue, Loopback, Options};
+use serde_json::Value;
+use support::{
+    Commands, Link, PATIENCE, channel, config, drain, guild, info, linked, member, plain, until, user, within,
+};
+use tokio::net::TcpStream;
 use voice_client::layer::crypto::Mode;
 use voice_client::source::generate::Tone;
 use voice_client::{
-    ByteStream, Call, Cause, Client, Closed, Config, ConnectionInfo, Deadlines, Dialer, Dialing, Event, JoinError,
-    Missing, Stage, VoiceServerUpdate, VoiceStateUpdate,
+    ByteStream, Client, Closed, Config, Deadlines, Dialer, Dialing, Event, JoinError, Stage, VoiceServerUpdate,
+    VoiceStateUpdate,
 };
-
-/// A join that has to fail: the stage, the cause and the text.
-async fn refused(config: Config, info: ConnectionInfo) -> (Stage, Cause, String) {
-    let client = Client::new(config);
-    let error = within(PATIENCE, "a join's failure", client.join(info)).await.unwrap_err();
-    assert!(client.calls().is_empty(), "a call that never was");
-    let text = error.to_string();
-    match error {
-        JoinError::Failed { stage, cause } => (stage, cause, text),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Info whose endpoint is somewhere else than the server that gave it.
-fn elsewhere(endpoint: impl ToString) -> ConnectionInfo {
-    ConnectionInfo {
-        endpoint: endpoint.to_string(),
-        guild: guild(1),
-        channel: channel(1),
-        user: user(1),
-        session: "session".to_owned(),
-        token: "token".into(),
-    }
-}
-
-fn hasty(config: Config) -> Config {
-    config.deadlines(Deadlines::default().dial(Duration::from_millis(300)).updates(Duration::from_millis(300)))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_info_joins_over_tls_with_the_servers_ca() {
@@ -110,41 +86,139 @@ async fn of_concurrent_joins_the_last_one_counts() {
     assert_eq!(call.is_closed(), None);
 }
 
-/// The main gateway's answers to an earlier op 4 may come when a later one has been sent.
+/// Passes the main gateway's answer on as it comes: first where the user is, then, when that is somewhere, the server.
+async fn answer(server: &Loopback, client: &Client, place: Option<u64>) {
+    let mut updates = server.updates(user(1), guild(1), channel(place.unwrap_or(1))).await;
+    if place.is_none() {
+        updates.state["channel_id"] = Value::Null;
+    }
+    client.voice_state_update(&VoiceStateUpdate::from_json(&updates.state).unwrap());
+    if place.is_some() {
+        client.voice_server_update(&VoiceServerUpdate::from_json(&updates.server).unwrap());
+    }
+}
+
+/// Resolves when the client has asked to be in that channel.
+async fn asked(commands: &Commands, place: u64) {
+    until("op 4", || async { commands.last().filter(|it| it.channel == Some(channel(place))) }).await;
+}
+
+/// The answers to an earlier op 4 may come when a later one has been sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_superseded_joins_updates_do_not_complete_the_later_join() {
-    let server = plain(Behaviour::default()).await;
-    let (link, log, _commands) = Link::new();
-    let client = Client::with_link(config(), user(1), link);
-    let join = |id| {
+async fn the_updates_of_an_earlier_join_do_not_complete_a_later_one() {
+    let server = plain(Behaviour::default().issued_only(true)).await;
+    let detour = Arc::new(Detour { to: server.ws_addr(), dials: AtomicU32::new(0) });
+    let (link, commands, _queue) = Link::new();
+    let client = Client::with_link(config().dialer(Some(detour.clone())), user(1), link);
+    let join = |place| {
         let client = client.clone();
-        tokio::spawn(async move { client.join_channel(guild(1), channel(id)).await })
-    };
-    let asked = |id| {
-        let log = log.clone();
-        move || {
-            let last = log.last();
-            async move { last.filter(|it| it.channel == Some(channel(id))) }
-        }
+        tokio::spawn(async move { client.join_channel(guild(1), channel(place)).await })
     };
     let first = join(10);
-    until("the first op 4", asked(10)).await;
+    asked(&commands, 10).await;
     let second = join(20);
-    until("the second op 4", asked(20)).await;
+    asked(&commands, 20).await;
     assert_eq!(within(PATIENCE, "the first join", first).await.unwrap().unwrap_err(), JoinError::Superseded);
-    for id in [10, 20] {
-        let updates = server.updates(user(1), guild(1), channel(id)).await;
-        client.voice_state_update(&VoiceStateUpdate::from_json(&updates.state).unwrap());
-        client.voice_server_update(&VoiceServerUpdate::from_json(&updates.server).unwrap());
-        if id == 10 {
-            // The call's task has dealt with the updates when it answers this.
-            client.call(guild(1)).unwrap().stats().await.unwrap();
-            assert!(!second.is_finished());
-            assert!(server.members().await.is_empty(), "nobody asked for that channel any more");
-        }
-    }
+    assert_eq!(
+        commands.all().iter().map(|it| it.channel.map(|it| it.get())).collect::<Vec<_>>(),
+        [None, Some(10), None, Some(20)]
+    );
+
+    answer(&server, &client, Some(10)).await;
+    answer(&server, &client, None).await;
+    // The call's task has dealt with the updates when it answers this.
+    client.call(guild(1)).unwrap().stats().await.unwrap();
+    assert_eq!(detour.dials.load(Ordering::Relaxed), 0, "nobody asked for that channel any more");
+    answer(&server, &client, Some(20)).await;
     within(PATIENCE, "the second join", second).await.unwrap().unwrap();
     assert_eq!(member(&server, user(1)).await.and_then(|it| it.channel), Some(channel(20)));
+    assert_eq!(detour.dials.load(Ordering::Relaxed), 1, "with fresh updates of its own");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_info_of_an_earlier_request_is_not_mixed_into_a_later_one() {
+    let server = plain(Behaviour::default().issued_only(true)).await;
+    let (link, commands, _queue) = Link::new();
+    let client = Client::with_link(config(), user(1), link);
+    let ask = |place| {
+        let client = client.clone();
+        tokio::spawn(async move { client.connection_info(guild(1), channel(place)).await })
+    };
+    let first = ask(10);
+    asked(&commands, 10).await;
+    let second = ask(20);
+    asked(&commands, 20).await;
+    assert_eq!(within(PATIENCE, "the first request", first).await.unwrap().unwrap_err(), JoinError::Superseded);
+    for place in [Some(10), None, Some(20)] {
+        answer(&server, &client, place).await;
+    }
+    let info = within(PATIENCE, "the second request", second).await.unwrap().unwrap();
+    within(PATIENCE, "a join", Client::new(config()).join(info)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_fails_leaves_the_call_where_it_is() {
+    let server = plain(Behaviour::default()).await;
+    let (link, commands, _queue) = Link::new();
+    let impatient = config().deadlines(Deadlines::default().updates(Duration::from_millis(300)));
+    let client = Client::with_link(impatient, user(1), link);
+    let joining = async {
+        tokio::join!(client.join_channel(guild(1), channel(10)), async {
+            asked(&commands, 10).await;
+            answer(&server, &client, Some(10)).await;
+        })
+    };
+    let call = within(PATIENCE, "a join", joining).await.0.unwrap();
+    let before = member(&server, user(1)).await;
+    let track = call.play(Tone::new(440.0, 0.5, None));
+
+    // The main gateway says nothing to a full channel.
+    let error = within(PATIENCE, "a move's failure", call.move_to(channel(20))).await.unwrap_err();
+    assert!(matches!(error, JoinError::Failed { stage: Stage::Updates, .. }), "{error:?}");
+    until("the track going on", || async { track.position().await.filter(|it| !it.is_zero()) }).await;
+    assert_eq!(member(&server, user(1)).await.map(|it| it.ssrc), before.map(|it| it.ssrc));
+    call.set_mute(true);
+    asked(&commands, 10).await;
+    let sent = commands.all().len();
+    within(PATIENCE, "a move to where it is", call.move_to(channel(10))).await.unwrap();
+    assert_eq!(commands.all().len(), sent, "nothing was asked of the main gateway");
+}
+
+/// A join that nobody waits for any more has no handle left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_join_leaves() {
+    let server = plain(Behaviour::default()).await;
+    server.cue(Cue::Withhold { user: None, op: 4, times: u32::MAX }).await;
+    let client = Client::new(config());
+    let info = info(&server, user(1), guild(1), channel(1)).await;
+    tokio::select! {
+        joined = client.join(info) => panic!("{joined:?}"),
+        _ = until("identify", || async { member(&server, user(1)).await }) => {}
+    }
+    until("an empty server", || async { server.members().await.is_empty().then_some(()) }).await;
+    assert!(client.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaving_ends_a_join_and_the_next_one_is_a_new_call() {
+    let server = plain(Behaviour::default()).await;
+    let (client, commands) = linked(&server, user(1), config());
+    server.cue(Cue::Withhold { user: None, op: 4, times: 1 }).await;
+    let joining = async {
+        tokio::join!(client.join_channel(guild(1), channel(10)), async {
+            until("identify", || async { member(&server, user(1)).await }).await;
+            client.call(guild(1)).unwrap().leave().await
+        })
+    };
+    let (joined, closed) = within(PATIENCE, "leaving", joining).await;
+    assert_eq!((joined.unwrap_err(), closed), (JoinError::Left, Closed::Left));
+    assert_eq!(commands.last().map(|it| it.channel), Some(None));
+    assert!(client.calls().is_empty());
+    for _ in 0..3 {
+        let call = within(PATIENCE, "a join", client.join_channel(guild(1), channel(10))).await.unwrap();
+        assert_eq!(server.members().await.len(), 1);
+        assert_eq!(within(PATIENCE, "leaving", call.leave()).await, Closed::Left);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,151 +238,6 @@ async fn connection_info_alone_is_good_for_another_node() {
     assert_eq!(call.is_closed(), None);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_main_gateway_that_does_not_answer_is_named() {
-    let server = plain(Behaviour::default()).await;
-    let (link, _, _commands) = Link::new();
-    let client = Client::with_link(hasty(config()), user(1), link);
-    let state = server.updates(user(1), guild(1), channel(10)).await.state;
-    for missing in [Missing::Both, Missing::Server] {
-        let joining = client.join_channel(guild(1), channel(10));
-        let answering = async {
-            if missing == Missing::Server {
-                until("a call that joins", || async { client.call(guild(1)) }).await;
-                client.voice_state_update(&VoiceStateUpdate::from_json(&state).unwrap());
-            }
-        };
-        let (joined, ()) = within(PATIENCE, "a join's failure", async { tokio::join!(joining, answering) }).await;
-        match joined.unwrap_err() {
-            JoinError::Failed { stage: Stage::Updates, cause: Cause::NoUpdates { missing: found, .. } } => {
-                assert_eq!(found, missing);
-            }
-            other => panic!("{other:?}"),
-        }
-        let error = within(PATIENCE, "no info", client.connection_info(guild(2), channel(20))).await.unwrap_err();
-        assert!(matches!(error, JoinError::Failed { stage: Stage::Updates, .. }), "{error:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_missing_or_refuses_is_an_error() {
-    let client = Client::new(config());
-    let error = client.join_channel(guild(1), channel(10)).await.unwrap_err();
-    assert_eq!(error, JoinError::NoLink);
-    assert!(error.to_string().contains("with_link"), "{error}");
-    assert_eq!(client.connection_info(guild(1), channel(10)).await.unwrap_err(), JoinError::NoLink);
-
-    let (link, _, commands) = Link::new();
-    drop(commands);
-    let client = Client::with_link(config(), user(1), link);
-    for error in [
-        within(PATIENCE, "a refusal", client.join_channel(guild(1), channel(10))).await.unwrap_err(),
-        within(PATIENCE, "a refusal", client.connection_info(guild(1), channel(10))).await.unwrap_err(),
-    ] {
-        assert!(matches!(error, JoinError::Failed { stage: Stage::Updates, cause: Cause::Link(_) }), "{error:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_cannot_be_reached_is_named() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let server = Loopback::start(Options::default()).await.unwrap();
-    let ca = server.ca_pem().unwrap().as_bytes().to_vec();
-    for config in [config(), Config::default().ca(Some(ca))] {
-        let (stage, cause, text) = refused(config, elsewhere(closed)).await;
-        assert!(matches!((stage, &cause), (Stage::Dial, Cause::Dial(_))), "{cause:?}");
-        assert!(text.contains(&closed.to_string()) && text.contains("endpoint"), "what, and what to do: {text}");
-    }
-    let (stage, cause, text) = refused(config(), elsewhere("not an endpoint")).await;
-    assert!(matches!((stage, &cause), (Stage::Dial, Cause::Endpoint(_))), "{cause:?}");
-    assert!(text.contains("host:port"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tls_failure_says_what_to_look_at() {
-    let server = Loopback::start(Options::default()).await.unwrap();
-    let other = Loopback::start(Options::default()).await.unwrap();
-    let without = Config::default();
-    let wrong = Config::default().ca(other.ca_pem().map(Into::into));
-    let garbage = Config::default().ca(Some(b"no certificate at all".to_vec()));
-    for config in [without, wrong, garbage] {
-        let info = info(&server, user(1), guild(1), channel(1)).await;
-        let (stage, cause, text) = refused(config, info).await;
-        assert!(matches!((stage, &cause), (Stage::Dial, Cause::Dial(_))), "{cause:?}");
-        assert!(text.contains("CA"), "{text}");
-    }
-    let plain = plain(Behaviour::default()).await;
-    let unencrypted = info(&plain, user(1), guild(1), channel(1)).await;
-    let (stage, _, text) = refused(Config::default().ca(other.ca_pem().map(Into::into)), unencrypted).await;
-    assert_eq!(stage, Stage::Dial);
-    assert!(text.contains("TLS"), "{text}");
-
-    // And the other way round.
-    let encrypted = info(&server, user(1), guild(1), channel(1)).await;
-    let (stage, _, text) = refused(config(), encrypted).await;
-    assert_eq!(stage, Stage::Dial);
-    assert!(text.contains("ws://"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_accepts_and_says_nothing_is_given_up() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = silent.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((stream, _)) = silent.accept().await {
-            held.push(stream);
-        }
-    });
-    let trusting = Loopback::start(Options::default()).await.unwrap();
-    for config in [config(), Config::default().ca(trusting.ca_pem().map(Into::into))] {
-        let (stage, cause, text) = refused(hasty(config), elsewhere(address)).await;
-        assert_eq!(stage, Stage::Dial);
-        assert_eq!(cause, Cause::TimedOut { deadline: Duration::from_millis(300) });
-        assert!(text.contains("300ms") && text.contains("endpoint"), "what, and what to do: {text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_used_and_outdated_credentials_are_told_apart() {
-    let server = plain(Behaviour::default().issued_only(true)).await;
-    let code = |cause: &Cause| match cause {
-        Cause::Closed { code, .. } => *code,
-        other => panic!("{other:?}"),
-    };
-    let mut wrong = info(&server, user(1), guild(1), channel(1)).await;
-    wrong.token = "no token of this server".into();
-    let (stage, cause, text) = refused(config(), wrong).await;
-    assert_eq!((stage, code(&cause)), (Stage::Ready, 4004));
-    assert!(text.contains("4004"), "{text}");
-    assert!(!text.contains("no token of this server"), "a token is never shown: {text}");
-
-    let mut wrong = info(&server, user(1), guild(1), channel(1)).await;
-    wrong.session = "another session".to_owned();
-    let (stage, cause, _) = refused(config(), wrong).await;
-    assert_eq!((stage, code(&cause)), (Stage::Ready, 4006));
-
-    let used = info(&server, user(1), guild(1), channel(1)).await;
-    let first: Call = within(PATIENCE, "a join", Client::new(config()).join(used.clone())).await.unwrap();
-    within(PATIENCE, "leaving", first.leave()).await;
-    let (stage, cause, text) = refused(config(), used).await;
-    assert_eq!((stage, code(&cause)), (Stage::Ready, 4006));
-    assert!(text.contains("4006"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn modes_without_a_common_one_are_both_listed() {
-    let server = plain(Behaviour::default().modes([Mode::XChaCha20Poly1305Rtpsize])).await;
-    let info = || info(&server, user(1), guild(1), channel(1));
-    let (stage, cause, text) = refused(config().modes(vec![Mode::Aes256GcmRtpsize]), info().await).await;
-    assert!(matches!((stage, cause), (Stage::Ready, Cause::NoCommonMode(_))));
-    for name in ["aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize"] {
-        assert!(text.contains(name), "{text}");
-    }
-    let call = within(PATIENCE, "a join", Client::new(config()).join(info().await)).await.unwrap();
-    assert_eq!(call.stats().await.unwrap().mode, Some(Mode::XChaCha20Poly1305Rtpsize));
-}
-
 /// Dials one address, whatever it is asked for.
 struct Detour {
     to: std::net::SocketAddr,
@@ -317,7 +246,7 @@ struct Detour {
 
 impl Dialer for Detour {
     fn dial(&self, host: &str, port: u16) -> Dialing {
-        assert_eq!((host, port), ("voice.invalid", 8443));
+        assert!([("voice.invalid", 8443), ("127.0.0.1", self.to.port())].contains(&(host, port)), "{host}:{port}");
         self.dials.fetch_add(1, Ordering::Relaxed);
         let to = self.to;
         Box::pin(async move { Ok(Box::new(TcpStream::connect(to).await?) as Box<dyn ByteStream>) })

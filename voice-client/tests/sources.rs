@@ -1,4 +1,5 @@
 //! Sources that fail, panic, block or change while they play: their own track ends, typed, and nothing else does.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -284,7 +285,8 @@ async fn a_source_whose_drop_blocks_delays_nobody() {
     until("its drop", || async { dropped.try_recv().ok() }).await;
     let playing = call.clone();
     // Off this task: a `play` that blocks must not keep the clock of this test from running out.
-    let play = tokio::task::spawn_blocking(move || playing.play(Tone::new(440.0, 0.5, Some(Duration::from_millis(100)))));
+    let play =
+        tokio::task::spawn_blocking(move || playing.play(Tone::new(440.0, 0.5, Some(Duration::from_millis(100)))));
     let other = within(PATIENCE, "playing another track", play).await.unwrap();
     assert!(matches!(ended(&other, "another track").await, TrackEnd::Finished));
     drop(release);

@@ -167,25 +167,44 @@ fn work(shared: &Arc<Shared>) {
             pool.idle -= 1;
             continue;
         }
-        let Some(Reverse(mut job)) = pool.jobs.pop() else { continue };
+        let Some(Reverse(job)) = pool.jobs.pop() else { continue };
         if pool.idle == 0 && pool.threads <= shared.max {
             start(shared, &mut pool);
         }
         drop(pool);
-        let again = if busy < shared.max {
-            serve(&mut job)
-        } else {
-            job.reader.fail(SourceError::other("source", "every reader thread is blocked by other sources"));
-            Some(FULL)
-        };
+        let again = take_turn(job, busy >= shared.max);
         pool = lock(&shared.pool);
-        if let Some(wait) = again {
-            job.due = now() + wait;
-            pool.jobs.push(Reverse(job));
-        }
+        pool.jobs.extend(again.map(Reverse));
         idle_since = now();
     }
     pool.threads -= 1;
+    let left = if pool.closed && pool.threads == 0 { std::mem::take(&mut pool.jobs) } else { BinaryHeap::new() };
+    drop(pool);
+    for job in left {
+        discard(job.0);
+    }
+}
+
+/// Lets a job work, or fail when every thread is blocked; returns it when it wants another turn.
+fn take_turn(mut job: Job, starved: bool) -> Option<Job> {
+    let wait = if starved {
+        job.reader.fail(SourceError::other("source", "every reader thread is blocked by other sources"));
+        Some(FULL)
+    } else {
+        serve(&mut job)
+    };
+    match wait {
+        Some(wait) => Some(Job { due: now() + wait, ..job }),
+        None => {
+            discard(job);
+            None
+        }
+    }
+}
+
+/// Dropping a source is user code too.
+fn discard(job: Job) {
+    let _ = guard(|| drop(job));
 }
 
 /// Lets a reader work for a turn; returns when it wants another one, `None` when it is done.
