@@ -7,6 +7,9 @@ use atomic_waker::AtomicWaker;
 use model::{CHANNELS, FRAME_SAMPLES, RtpTime, Seq, Ssrc, UserId};
 use receive::{Heard, Kind};
 
+/// Most items that a stream holds.
+const MAX_CAPACITY: usize = 1 << 16;
+
 /// 20 ms of one user's audio.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -61,10 +64,11 @@ impl<T> Stream<T> {
                 return Poll::Ready(Some(item));
             }
             self.waker.register(context.waker());
-            // Looked at again, for what came in between.
+            // Looked at again, for what came in between; the end first, for what came before it.
+            let over = self.consumer.is_abandoned();
             match self.consumer.pop() {
                 Ok(item) => Poll::Ready(Some(item)),
-                Err(_) if self.consumer.is_abandoned() => Poll::Ready(None),
+                Err(_) if over => Poll::Ready(None),
                 Err(_) => Poll::Pending,
             }
         })
@@ -111,7 +115,7 @@ impl<T> Drop for Tap<T> {
 
 /// A stream with room for `capacity` items.
 pub(crate) fn stream<T>(capacity: usize) -> (Tap<T>, Stream<T>) {
-    let (producer, consumer) = rtrb::RingBuffer::new(capacity.max(1));
+    let (producer, consumer) = rtrb::RingBuffer::new(capacity.clamp(1, MAX_CAPACITY));
     let waker = Arc::new(AtomicWaker::new());
     (Tap { producer: Some(producer), waker: waker.clone() }, Stream { consumer, waker })
 }

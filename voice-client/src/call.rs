@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use atomic_waker::AtomicWaker;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     readers: Arc<Readers>,
     next_track: Arc<AtomicU64>,
     closed: watch::Receiver<Option<Closed>>,
+    /// Somebody has asked to leave.
+    leaving: AtomicBool,
     /// Events since the call began, until somebody asks for them.
     events: Mutex<Option<Arc<Queue>>>,
 }
@@ -53,7 +55,8 @@ impl Call {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { guild, user, config, requests, beat, readers, next_track, closed, events } = parts;
         let events = Mutex::new(Some(events));
-        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, events };
+        let leaving = AtomicBool::new(false);
+        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, leaving, events };
         Self { shared: Arc::new(shared) }
     }
 
@@ -99,7 +102,7 @@ impl Call {
     fn add(&self, track: mixer::Track) -> (TrackId, watch::Receiver<Option<TrackEnd>>) {
         let id = TrackId(self.shared.next_track.fetch_add(1, Ordering::Relaxed));
         let (end, ended) = watch::channel(None);
-        // Known to the call before it can end. In a call that is over it has ended at once, with its sender.
+        // Announced before it can end. In a call that is over it has ended at once, with its sender.
         self.tell(Request::Track { id, end });
         self.shared.beat.command(Command::Add { id, track: Box::new(track) });
         (id, ended)
@@ -152,6 +155,7 @@ impl Call {
     /// Leaves: ends speech properly, closes the connection, tells the main gateway when there is a link. Resolves when
     /// everything of the call has ended.
     pub async fn leave(&self) -> Closed {
+        self.shared.leaving.store(true, Ordering::Relaxed);
         self.tell(Request::Leave);
         self.closed().await
     }
@@ -161,8 +165,7 @@ impl Call {
         let mut closed = self.shared.closed.clone();
         match closed.wait_for(Option::is_some).await {
             Ok(closed) => closed.clone().unwrap_or(Closed::Left),
-            // Its task went down with the runtime.
-            Err(_) => Closed::Left,
+            Err(_) => Closed::Aborted,
         }
     }
 
@@ -173,12 +176,13 @@ impl Call {
 
     /// The events of this call. The first caller gets all since the call began, later ones those from now on.
     pub fn events(&self) -> Events {
+        let closed = self.shared.closed.clone();
         if let Some(queue) = lock(&self.shared.events).take() {
-            return Events::new(queue);
+            return Events::new(queue, closed);
         }
         let queue = Arc::<Queue>::default();
         self.tell(Request::Events(queue.clone()));
-        Events::new(queue)
+        Events::new(queue, closed)
     }
 
     /// The audio of everybody who speaks, from now on. Several streams are independent.
@@ -190,7 +194,7 @@ impl Call {
 
     /// When and how each audio packet comes, from now on.
     pub fn arrivals(&self) -> Stream<Arrival> {
-        let (tap, stream) = audio::stream(8 * self.shared.config.audio_queue);
+        let (tap, stream) = audio::stream(self.shared.config.audio_queue.saturating_mul(8));
         self.tell(Request::Arrivals(tap));
         stream
     }
@@ -209,8 +213,13 @@ impl Call {
 }
 
 impl Shared {
-    pub(crate) fn is_over(&self) -> bool {
-        self.requests.is_closed() || self.closed.borrow().is_some()
+    pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
+        self.closed.clone()
+    }
+
+    /// Whether it can be joined again: nobody leaves it, and it is not over.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.leaving.load(Ordering::Relaxed) && !self.requests.is_closed() && self.closed.borrow().is_none()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::call::{Call, Parts, Shared};
 use crate::config::Config;
 use crate::control::{Control, Settings};
 use crate::driver::{self, CallTask, Clock, ClockStats, Dialer, Readers, Request, Target, dialer, lock};
-use crate::error::{Cause, JoinError, Missing, Stage};
+use crate::error::{Cause, Closed, JoinError, Missing, Stage};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
 use crate::media::{Inbound, InboundSettings, Outbound};
@@ -30,8 +30,14 @@ struct Inner {
     clock: Clock,
     readers: Arc<Readers>,
     next_track: Arc<AtomicU64>,
-    calls: Mutex<HashMap<(UserId, GuildId), Weak<Shared>>>,
+    calls: Mutex<HashMap<(UserId, GuildId), Entry>>,
     wanted: Mutex<HashMap<GuildId, Wanted>>,
+}
+
+/// A call, and when it is over.
+struct Entry {
+    call: Weak<Shared>,
+    closed: watch::Receiver<Option<Closed>>,
 }
 
 struct Link {
@@ -79,7 +85,7 @@ impl Client {
     ///
     /// [`JoinError`] names the stage that failed.
     pub async fn join(&self, info: ConnectionInfo) -> Result<Call, JoinError> {
-        let call = self.call_or_new(info.user, info.guild)?;
+        let call = self.call_or_new(info.user, info.guild).await?;
         call.join(Target::Info(info)).await?;
         Ok(call)
     }
@@ -92,12 +98,13 @@ impl Client {
     /// [`JoinError`] names the stage that failed.
     pub async fn join_channel(&self, guild: GuildId, channel: ChannelId) -> Result<Call, JoinError> {
         let link = self.inner.link.as_ref().ok_or(JoinError::NoLink)?;
-        let call = self.call_or_new(link.user, guild)?;
+        let call = self.call_or_new(link.user, guild).await?;
         call.join(Target::Channel(channel)).await?;
         Ok(call)
     }
 
-    /// Gets connection info through the main-gateway link, to hand to another node; joins nothing here.
+    /// Gets connection info through the main-gateway link, to hand to another node; joins nothing here. A user is in one
+    /// channel of a guild at a time: this client's call in that guild, if there is one, ends.
     ///
     /// # Errors
     ///
@@ -139,8 +146,8 @@ impl Client {
     /// All calls.
     pub fn calls(&self) -> Vec<Call> {
         let mut calls = lock(&self.inner.calls);
-        calls.retain(|_, call| call.upgrade().is_some_and(|call| !call.is_over()));
-        calls.values().filter_map(Weak::upgrade).map(Call::from_shared).collect()
+        calls.retain(|_, entry| !entry.is_over());
+        calls.values().filter_map(Entry::alive).map(Call::from_shared).collect()
     }
 
     /// Takes a VOICE_STATE_UPDATE of the main gateway; pass on all of them, of every user.
@@ -198,45 +205,56 @@ impl Client {
     }
 
     fn existing(&self, user: UserId, guild: GuildId) -> Option<Call> {
-        let calls = lock(&self.inner.calls);
-        let call = calls.get(&(user, guild))?.upgrade()?;
-        (!call.is_over()).then(|| Call::from_shared(call))
+        lock(&self.inner.calls).get(&(user, guild)).and_then(Entry::alive).map(Call::from_shared)
     }
 
-    fn call_or_new(&self, user: UserId, guild: GuildId) -> Result<Call, JoinError> {
-        if let Some(call) = self.existing(user, guild) {
-            return Ok(call);
+    /// The call of that user and guild; a new one when there is none, after one that is being left has ended.
+    async fn call_or_new(&self, user: UserId, guild: GuildId) -> Result<Call, JoinError> {
+        loop {
+            let mut ending = {
+                let mut calls = lock(&self.inner.calls);
+                match calls.get(&(user, guild)) {
+                    Some(entry) if let Some(call) = entry.alive() => return Ok(Call::from_shared(call)),
+                    Some(entry) if !entry.is_over() => entry.closed.clone(),
+                    _ => {
+                        let call = self.start(user, guild)?;
+                        let entry = Entry { call: Arc::downgrade(call.shared()), closed: call.shared().closed() };
+                        calls.insert((user, guild), entry);
+                        return Ok(call);
+                    }
+                }
+            };
+            let _ = ending.wait_for(Option::is_some).await;
         }
+    }
+
+    fn start(&self, user: UserId, guild: GuildId) -> Result<Call, JoinError> {
         let inner = &self.inner;
         let config = inner.config.clone();
         let gateway = inner.link.as_ref().filter(|link| link.user == user).map(|link| link.gateway.clone());
-        let seed = getrandom::u64().map_err(|error| failed(Cause::Udp(format!("no randomness: {error}"))))?;
+        let seed = getrandom::u64().map_err(|error| JoinError::System(format!("no randomness: {error}")))?;
 
         let (requests, inbox) = mpsc::unbounded_channel();
-        let notices = mpsc::unbounded_channel();
+        let (notify, notices) = mpsc::unbounded_channel();
         let (closed, closed_watch) = watch::channel(None);
         let events = Arc::default();
         let outbound = Outbound::new(config.encoder, config.backend, config.mute);
-        let beat = inner.clock.add(outbound, notices.0.clone());
-        let settings = InboundSettings {
-            receive: receive::Config::default().depth(config.jitter_depth),
-            backend: config.backend,
-            deaf: config.deaf,
-        };
+        let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
+        let beat = place.beat().clone();
         let task = CallTask {
             control: Control::new(Settings::from(&*config), guild, user, gateway.is_some(), seed),
-            inbound: Inbound::new(settings),
+            inbound: Inbound::new(InboundSettings::from(&*config)),
             config: config.clone(),
             dialer: inner.dialer.clone(),
             link: gateway,
-            beat: beat.clone(),
+            place,
             requests: inbox,
             notices,
             events: Arc::clone(&events),
             closed,
         };
         tokio::spawn(driver::run(task));
-        let call = Call::new(Parts {
+        Ok(Call::new(Parts {
             guild,
             user,
             config,
@@ -246,9 +264,18 @@ impl Client {
             next_track: inner.next_track.clone(),
             closed: closed_watch,
             events,
-        });
-        lock(&inner.calls).insert((user, guild), Arc::downgrade(call.shared()));
-        Ok(call)
+        }))
+    }
+}
+
+impl Entry {
+    fn alive(&self) -> Option<Arc<Shared>> {
+        self.call.upgrade().filter(|call| call.is_alive())
+    }
+
+    /// Whether it has ended, or its task is gone.
+    fn is_over(&self) -> bool {
+        self.closed.borrow().is_some() || self.closed.has_changed().is_err()
     }
 }
 

@@ -32,8 +32,12 @@ pub struct Config {
     pub dialer: Option<Arc<dyn Dialer>>,
     /// Opus encoder settings of new calls.
     pub encoder: EncoderConfig,
-    /// How much of the jitter buffer is filled before playout starts.
-    pub jitter_depth: Duration,
+    /// Jitter buffer and decoding of what is received.
+    pub receive: receive::Config,
+    /// How often the media path is pinged; mappings in address translators die within about a minute.
+    pub keepalive: Duration,
+    /// How long packets wait for the user of their SSRC to be known.
+    pub hold: Duration,
     /// Join deafened: incoming audio is dropped.
     pub deaf: bool,
     /// Join muted: nothing is sent.
@@ -42,7 +46,7 @@ pub struct Config {
     pub max_missed_acks: u32,
     /// Audio that is read ahead of its playout, per track.
     pub read_ahead: Duration,
-    /// Most threads that sources may hold; a source that finds none free fails.
+    /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
     /// Clock threads, shared by all calls of a client.
     pub clock_threads: usize,
@@ -62,6 +66,8 @@ pub struct Deadlines {
     pub ready: Duration,
     /// IP discovery, with its retries.
     pub discovery: Duration,
+    /// How long an answer of IP discovery may take before it is asked again.
+    pub discovery_retry: Duration,
     /// From select protocol (op 1) to the session description (op 4).
     pub description: Duration,
     /// From an open WebSocket to resumed (op 9).
@@ -71,6 +77,31 @@ pub struct Deadlines {
     pub update_wait: Duration,
     /// How long a call waits for another voice server when its own went away (`endpoint: null`).
     pub server_wait: Duration,
+    /// The end of speech when leaving: five frames of 20 ms.
+    pub farewell: Duration,
+    /// The close handshake of a WebSocket; afterwards its socket is dropped.
+    pub closing: Duration,
+}
+
+/// Longer than anything may take; keeps sums with a moment in range.
+const FOREVER: Duration = Duration::from_secs(86_400);
+
+impl Deadlines {
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            updates: self.updates.min(FOREVER),
+            dial: self.dial.min(FOREVER),
+            ready: self.ready.min(FOREVER),
+            discovery: self.discovery.min(FOREVER),
+            discovery_retry: self.discovery_retry.min(FOREVER),
+            description: self.description.min(FOREVER),
+            resume: self.resume.min(FOREVER),
+            update_wait: self.update_wait.min(FOREVER),
+            server_wait: self.server_wait.min(FOREVER),
+            farewell: self.farewell.min(FOREVER),
+            closing: self.closing.min(FOREVER),
+        }
+    }
 }
 
 impl Default for Deadlines {
@@ -80,10 +111,13 @@ impl Default for Deadlines {
             dial: Duration::from_secs(10),
             ready: Duration::from_secs(10),
             discovery: Duration::from_secs(5),
+            discovery_retry: Duration::from_millis(500),
             description: Duration::from_secs(10),
             resume: Duration::from_secs(10),
             update_wait: Duration::from_secs(10),
             server_wait: Duration::from_secs(60),
+            farewell: Duration::from_millis(500),
+            closing: Duration::from_secs(1),
         }
     }
 }
@@ -96,12 +130,23 @@ pub struct Retry {
     pub first: Duration,
     /// Longest wait.
     pub longest: Duration,
-    /// Failed resumes after which the session is given up and joined afresh.
+    /// Resumes in a row after which the session is given up and joined afresh.
     pub resumes: u32,
     /// Fresh joins in a row after which the call ends.
     pub rejoins: u32,
     /// A connection that lasted this long was good: the counts start anew.
     pub stable_after: Duration,
+}
+
+impl Retry {
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            first: self.first.min(FOREVER),
+            longest: self.longest.min(FOREVER),
+            stable_after: self.stable_after.min(FOREVER),
+            ..self
+        }
+    }
 }
 
 impl Default for Retry {
@@ -128,7 +173,9 @@ impl Default for Config {
             ca: None,
             dialer: None,
             encoder: EncoderConfig::default(),
-            jitter_depth: Duration::from_millis(60),
+            receive: receive::Config::default(),
+            keepalive: Duration::from_secs(5),
+            hold: Duration::from_secs(2),
             deaf: false,
             mute: false,
             max_missed_acks: 2,
@@ -165,7 +212,9 @@ setters!(Config {
     ca: Option<Vec<u8>>,
     dialer: Option<Arc<dyn Dialer>>,
     encoder: EncoderConfig,
-    jitter_depth: Duration,
+    receive: receive::Config,
+    keepalive: Duration,
+    hold: Duration,
     deaf: bool,
     mute: bool,
     max_missed_acks: u32,
@@ -180,10 +229,13 @@ setters!(Deadlines {
     dial: Duration,
     ready: Duration,
     discovery: Duration,
+    discovery_retry: Duration,
     description: Duration,
     resume: Duration,
     update_wait: Duration,
     server_wait: Duration,
+    farewell: Duration,
+    closing: Duration,
 });
 
 setters!(Retry { first: Duration, longest: Duration, resumes: u32, rejoins: u32, stable_after: Duration });

@@ -118,6 +118,17 @@ pub enum Cause {
     /// The server and the configuration share no transport mode.
     #[error(transparent)]
     NoCommonMode(NoCommonMode),
+    /// The server refused the mode that was selected from its own list (close code 4016).
+    #[error(
+        "closed by the voice server with code 4016: it refused the transport mode; it offers {}, accepted are {}; accept another one of its modes",
+        .offered.join(", "), .accepted.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(", ")
+    )]
+    ModeRefused {
+        /// What the server had offered.
+        offered: Vec<String>,
+        /// What we accept, see [`Config::modes`](crate::Config::modes).
+        accepted: Vec<crypto::Mode>,
+    },
     /// The server described a mode that was not selected.
     #[error("the server answered with mode {0}, which was not selected")]
     UnexpectedMode(String),
@@ -139,6 +150,17 @@ pub enum Cause {
     /// The sealer's nonces are used up; a new session brings a new key.
     #[error("the transport key is used up")]
     KeyExhausted,
+}
+
+impl Cause {
+    /// The voice gateway's close code, when one was the cause.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Cause::Closed { code, .. } => Some(*code),
+            Cause::ModeRefused { .. } => Some(4_016),
+            _ => None,
+        }
+    }
 }
 
 struct MissingText(Missing);
@@ -181,6 +203,9 @@ pub enum JoinError {
     /// The call ended while joining.
     #[error("the call ended: {0}")]
     Ended(Closed),
+    /// The system gave no clock thread or no randomness.
+    #[error("the system lacks what a call needs: {0}")]
+    System(String),
     /// Joining a channel needs a main-gateway link.
     #[error("this client has no main-gateway link: use Client::with_link, or join with a ConnectionInfo")]
     NoLink,
@@ -193,6 +218,9 @@ pub enum Closed {
     /// The application left, or dropped the last handle.
     #[error("left")]
     Left,
+    /// Its task was ended from outside, with its tokio runtime.
+    #[error("the runtime that the call ran on has ended")]
+    Aborted,
     /// The main gateway says that the bot is in no channel any more: it was disconnected, or the channel is gone.
     #[error("removed from the channel")]
     Removed,
@@ -219,10 +247,8 @@ impl Closed {
     /// The voice gateway's close code, when one ended the call.
     pub fn code(&self) -> Option<u16> {
         match self {
-            Closed::Join { cause: Cause::Closed { code, .. }, .. }
-            | Closed::Lost(Cause::Closed { code, .. })
-            | Closed::InfoNeeded(Cause::Closed { code, .. }) => Some(*code),
-            _ => None,
+            Closed::Join { cause, .. } | Closed::Lost(cause) | Closed::InfoNeeded(cause) => cause.code(),
+            Closed::Left | Closed::Aborted | Closed::Removed => None,
         }
     }
 }

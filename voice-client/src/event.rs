@@ -3,13 +3,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::text;
 use model::{ChannelId, Ssrc, UserId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::error::{Cause, Closed};
 use crate::track::{TrackEnd, TrackId};
 
 /// Events that wait for a slow reader before they collapse.
 const BOUND: usize = 1_024;
+/// Ends that wait for a reader who does not read at all.
+const MAX_ENDS: usize = 16 * BOUND;
 
 /// What happens in a call.
 #[derive(Clone, Debug)]
@@ -67,6 +69,13 @@ pub enum Event {
     ClientPlatform(text::ClientPlatform),
     /// Any other opcode, as it came.
     Other(text::Message),
+    /// A binary message of an unknown opcode, as it came.
+    OtherBinary {
+        /// The opcode.
+        op: u8,
+        /// What followed it.
+        payload: Vec<u8>,
+    },
     /// The reader was too slow: this many events were replaced by later ones of their subject, or dropped.
     Missed(u64),
 }
@@ -144,35 +153,50 @@ impl Event {
 /// The events of a call, pulled in order by one reader.
 ///
 /// Bounded at 1,024: when a slow reader lets it fill up, events about the same subject collapse to the latest, one
-/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) are never dropped.
+/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) are not dropped, up to 16,384 of them.
 pub struct Events {
     queue: Arc<Queue>,
+    closed: watch::Receiver<Option<Closed>>,
+    over: bool,
 }
 
 impl Events {
     /// The next event; `None` after [`Event::Closed`], which is the last one.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
+            if self.over {
+                return None;
+            }
             // Registered before looking, so that an event pushed in between wakes us.
-            let pushed = self.queue.pushed.notified();
-            match self.queue.pop() {
-                Popped::Event(event) => return Some(*event),
-                Popped::Over => return None,
-                Popped::Empty => pushed.await,
+            let queue = self.queue.clone();
+            let pushed = queue.pushed.notified();
+            if let Some(event) = self.try_next() {
+                return Some(event);
+            }
+            tokio::select! {
+                () = pushed => {}
+                changed = self.closed.changed() => if changed.is_err() {
+                    // The call's task is gone; what it left is in the queue.
+                    let event = self.try_next();
+                    self.over = event.is_none();
+                    return event;
+                },
             }
         }
     }
 
     /// The next event if there is one already.
     pub fn try_next(&mut self) -> Option<Event> {
-        match self.queue.pop() {
-            Popped::Event(event) => Some(*event),
-            Popped::Over | Popped::Empty => None,
+        if self.over {
+            return None;
         }
+        let event = self.queue.pop().or_else(|| self.closed.borrow().clone().map(Event::Closed));
+        self.over = matches!(event, Some(Event::Closed(_)));
+        event
     }
 
-    pub(crate) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue }
+    pub(crate) fn new(queue: Arc<Queue>, closed: watch::Receiver<Option<Closed>>) -> Self {
+        Self { queue, closed, over: false }
     }
 }
 
@@ -190,12 +214,6 @@ struct State {
     over: bool,
 }
 
-enum Popped {
-    Event(Box<Event>),
-    Empty,
-    Over,
-}
-
 impl Queue {
     pub(crate) fn push(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +221,10 @@ impl Queue {
             return;
         }
         state.over = matches!(event, Event::Closed(_));
-        if state.events.len() >= BOUND && !event.is_end() {
+        if state.events.len() >= MAX_ENDS {
+            state.events.pop_front();
+            state.missed += 1;
+        } else if state.events.len() >= BOUND && !event.is_end() {
             state.make_room(&event);
         }
         state.events.push_back(event);
@@ -211,16 +232,12 @@ impl Queue {
         self.pushed.notify_one();
     }
 
-    fn pop(&self) -> Popped {
+    fn pop(&self) -> Option<Event> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.missed > 0 {
-            return Popped::Event(Box::new(Event::Missed(std::mem::take(&mut state.missed))));
+            return Some(Event::Missed(std::mem::take(&mut state.missed)));
         }
-        match state.events.pop_front() {
-            Some(event) => Popped::Event(Box::new(event)),
-            None if state.over => Popped::Over,
-            None => Popped::Empty,
-        }
+        state.events.pop_front()
     }
 }
 
@@ -247,7 +264,8 @@ mod tests {
     }
 
     fn drain(queue: &Arc<Queue>) -> Vec<Event> {
-        let mut events = Events::new(queue.clone());
+        let (_open, closed) = watch::channel(None);
+        let mut events = Events::new(queue.clone(), closed);
         std::iter::from_fn(|| events.try_next()).collect()
     }
 

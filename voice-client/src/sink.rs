@@ -14,9 +14,10 @@ use crate::error::Closed;
 /// A raw Opus sink: packets of your own encoder go to the wire as they are, as long as nothing else plays.
 ///
 /// One [`write`](Self::write) resolves per packet sent, so that a loop around it is paced by the call. Dropping the
-/// sink ends it.
+/// sink ends it; as long as it lives, so does its call.
 pub struct OpusSink {
-    pusher: Pusher,
+    /// Set until it is dropped.
+    pusher: Option<Pusher>,
     waker: Arc<AtomicWaker>,
     beat: Beat,
     call: Call,
@@ -36,7 +37,7 @@ pub enum SinkError {
 
 impl OpusSink {
     pub(crate) fn new(pusher: Pusher, waker: Arc<AtomicWaker>, beat: Beat, call: Call) -> Self {
-        Self { pusher, waker, beat, call }
+        Self { pusher: Some(pusher), waker, beat, call }
     }
 
     /// Queues one Opus packet of any legal duration (2.5 to 120 ms), waiting until there is room: about one packet is
@@ -47,11 +48,12 @@ impl OpusSink {
     /// [`SinkError`]: the packet is illegal, or the call has ended.
     pub async fn write(&mut self, packet: &[u8]) -> Result<(), SinkError> {
         let push = poll_fn(|context| {
-            let mut pushed = self.pusher.push(packet);
+            let Some(pusher) = &mut self.pusher else { return Poll::Ready(Ok(Push::Closed)) };
+            let mut pushed = pusher.push(packet);
             if let Ok(Push::Full) = pushed {
                 self.waker.register(context.waker());
                 // Tried again, for what was taken in between.
-                pushed = self.pusher.push(packet);
+                pushed = pusher.push(packet);
             }
             match pushed {
                 Ok(Push::Full) => Poll::Pending,
@@ -65,6 +67,14 @@ impl OpusSink {
                 Ok(())
             }
         }
+    }
+}
+
+impl Drop for OpusSink {
+    fn drop(&mut self) {
+        // A call at rest would not notice the end of its track.
+        self.pusher = None;
+        self.beat.wake();
     }
 }
 

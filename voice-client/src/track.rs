@@ -83,7 +83,8 @@ impl Track {
         self.beat.command(Command::Stop(self.id));
     }
 
-    /// Goes to `to`: exact to one sample for PCM, to one packet for Opus. Returns where it landed.
+    /// Goes to `to`: exact to one sample for PCM, to one packet for Opus. Returns where it landed. Happens even when the
+    /// future is dropped.
     ///
     /// # Errors
     ///
@@ -92,14 +93,12 @@ impl Track {
         if self.end.borrow().is_some() {
             return Err(SeekError::Ended);
         }
-        let answer = self.mailbox.seek(to);
+        let answer = self.mailbox.seek(to, self.id, &self.beat);
         let mut end = self.end.clone();
-        let (feed, position) = tokio::select! {
-            answer = answer => answer.map_err(|_| SeekError::Superseded)?.map_err(SeekError::Source)?,
-            _ = end.wait_for(Option::is_some) => return Err(SeekError::Ended),
-        };
-        self.beat.command(Command::Replace { id: self.id, feed, position });
-        Ok(position)
+        tokio::select! {
+            answer = answer => answer.map_err(|_| SeekError::Superseded)?.map_err(SeekError::Source),
+            _ = end.wait_for(Option::is_some) => Err(SeekError::Ended),
+        }
     }
 
     /// Where in its source it is; `None` when it has ended.

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use opus::{Application, Channels, Encoder};
-use voice_client::UserId;
 use voice_client::layer::crypto::{Backend, Key, Mode};
-use voice_client::layer::mixer::prefetch::{Config, Reader, Step, pipe};
+use voice_client::layer::mixer::prefetch::{self, Reader, Step};
 use voice_client::layer::mixer::{EncoderConfig, Track, TrackId};
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES, RtpTime, Seq, Ssrc};
-use voice_client::layer::receive::{self, Heard};
+use voice_client::layer::receive::Heard;
 use voice_client::media::{Arrival, Command, Inbound, InboundSettings, Outbound, Prepared, Session, Sink, Update};
 use voice_client::source::Source;
 use voice_client::source::generate::Tone;
 use voice_client::source::opus::Packets;
+use voice_client::{Config, UserId};
 
 const TICKS: usize = 1_000;
 const WARM: usize = 50;
@@ -32,7 +32,8 @@ fn outbound(mode: Mode) -> Outbound {
 
 /// Plays a source, all of which is read ahead.
 fn play(outbound: &mut Outbound, id: u64, source: impl Source + 'static) -> Reader {
-    let (mut reader, feed) = pipe(Box::new(source), Config::default().length(Duration::from_secs(25)));
+    let (mut reader, feed) =
+        prefetch::pipe(Box::new(source), prefetch::Config::default().length(Duration::from_secs(25)));
     while let Step::Progress = reader.step() {}
     assert!(outbound.command(Command::Add { id: TrackId(id), track: Box::new(Track::new(feed)) }).is_none());
     reader
@@ -130,11 +131,10 @@ fn a_thousand_packets_received() {
             assert_eq!(beat(&mut sender, |packet| wire.push(packet.to_vec())), 1);
         }
 
-        let settings = InboundSettings { receive: receive::Config::default(), backend: Backend::AwsLc, deaf: false };
-        let mut inbound = Inbound::new(settings);
-        inbound.update(start, &Update::Session(session(mode)));
-        inbound.update(start, &Update::Speaker { ssrc: Ssrc(7), user: UserId::new(1).unwrap() });
+        let mut inbound = Inbound::new(InboundSettings::from(&Config::default()));
         let mut ears = Ears::default();
+        inbound.update(start, &Update::Session(session(mode)), &mut ears);
+        inbound.update(start, &Update::Speaker { ssrc: Ssrc(7), user: UserId::new(1).unwrap() }, &mut ears);
         let mut pings = 0;
         let mut hear = |numbers: std::ops::Range<usize>| {
             for number in numbers {

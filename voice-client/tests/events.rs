@@ -122,7 +122,7 @@ async fn every_opcode_is_an_event_with_its_fields_and_unknown_ones_come_raw() {
     for (_, event) in got {
         match event {
             Event::Speaking(it) => {
-                assert_eq!((it.user, it.ssrc.map(|it| it.0), it.flags), (Some(user(7)), Some(70), 4))
+                assert_eq!((it.user, it.ssrc.map(|it| it.0), it.flags), (Some(user(7)), Some(70), 4));
             }
             Event::ClientsConnect(it) => assert_eq!(it.users, [user(7), user(8)]),
             Event::Video(it) => {

@@ -13,6 +13,7 @@ use support::{
     Commands, Link, PATIENCE, channel, config, drain, guild, info, linked, member, plain, until, user, within,
 };
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use voice_client::layer::crypto::Mode;
 use voice_client::source::generate::Tone;
 use voice_client::{
@@ -182,6 +183,24 @@ async fn a_move_that_fails_leaves_the_call_where_it_is() {
     let sent = commands.all().len();
     within(PATIENCE, "a move to where it is", call.move_to(channel(10))).await.unwrap();
     assert_eq!(commands.all().len(), sent, "nothing was asked of the main gateway");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_many_guilds_do_not_know_of_each_other() {
+    let server = plain(Behaviour::default().issued_only(true)).await;
+    let (client, _) = linked(&server, user(1), config());
+    let mut joins = JoinSet::new();
+    for id in 1..=10 {
+        let client = client.clone();
+        joins.spawn(async move { client.join_channel(guild(id), channel(id)).await.unwrap() });
+    }
+    let calls = within(PATIENCE, "all joins", joins.join_all()).await;
+    assert_eq!((client.calls().len(), server.members().await.len()), (10, 10));
+    assert!(server.members().await.iter().all(|it| it.channel.map(|it| it.get()) == Some(it.guild.get())));
+    let (left, rest) = calls.split_first().unwrap();
+    within(PATIENCE, "leaving", left.leave()).await;
+    assert_eq!((client.calls().len(), server.members().await.len()), (9, 9));
+    assert!(client.call(left.guild()).is_none() && rest.iter().all(|call| client.call(call.guild()).is_some()));
 }
 
 /// A join that nobody waits for any more has no handle left.

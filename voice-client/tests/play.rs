@@ -11,6 +11,7 @@ use support::{
     PATIENCE, asset, assets, channel, config, event, guild, linked, member, pair, plain, sent, until, user, within,
 };
 use tokio::task::JoinSet;
+use voice_client::layer::crypto::Mode;
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES};
 use voice_client::source::file::File;
 use voice_client::source::generate::{Silence, Tone};
@@ -139,6 +140,52 @@ async fn files_of_every_format_seek_while_they_play() {
     let track = talker.play(File::new(asset("waltz-44k-stereo.mp3")));
     within(PATIENCE, "a seek past the end", track.seek(Duration::from_secs(1_000))).await.unwrap();
     assert!(matches!(within(PATIENCE, "its end", track.ended()).await, TrackEnd::Finished));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_transport_mode_carries_audio() {
+    let modes = [
+        Mode::Aes256GcmRtpsize,
+        Mode::XChaCha20Poly1305Rtpsize,
+        Mode::XSalsa20Poly1305,
+        Mode::XSalsa20Poly1305Suffix,
+        Mode::XSalsa20Poly1305Lite,
+        Mode::XSalsa20Poly1305LiteRtpsize,
+    ];
+    for mode in modes {
+        let server = plain(Behaviour::default().modes([mode])).await;
+        let client = Client::new(config().modes(modes.to_vec()));
+        let (talker, listener) = pair(&server, &client, 1).await;
+        let mut audio = listener.audio();
+        let track = talker.play(Tone::new(440.0, 0.5, None));
+        loudness(&mut audio, mode.name(), |peak| peak > 0.4).await;
+        assert_eq!(listener.stats().await.unwrap().received.unauthentic, 0);
+        // Handles of the call are enough: the client may go.
+        drop(client);
+        let other = talker.play(Tone::new(880.0, 0.1, Some(Duration::from_millis(40))));
+        assert!(matches!(within(PATIENCE, "its end", other.ended()).await, TrackEnd::Finished));
+        assert!(track.position().await.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_listener_loses_frames_of_its_own_only() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config().audio_queue(8));
+    let (talker, listener) = pair(&server, &client, 1).await;
+    let (mut slow, mut quick, gone) = (listener.audio(), listener.audio(), listener.audio());
+    drop(gone);
+    talker.play(Tone::new(440.0, 0.5, None));
+    for _ in 0..40 {
+        let frame = within(PATIENCE, "a frame", quick.next()).await.expect("the call is on");
+        assert_eq!(frame.user, talker.user());
+    }
+    let lost = async || Some(listener.stats().await?.received.consumer_lost).filter(|lost| *lost >= 20);
+    until("lost frames", lost).await;
+    assert_eq!(std::iter::from_fn(|| slow.try_next()).count(), 8, "as many as it has room for");
+    within(PATIENCE, "leaving", listener.leave()).await;
+    let end = async { while quick.next().await.is_some() {} };
+    within(PATIENCE, "the stream's end", end).await;
 }
 
 /// A melody of packets, each of `samples` at 48 kHz.

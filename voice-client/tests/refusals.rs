@@ -26,9 +26,9 @@ async fn refused(config: Config, info: ConnectionInfo) -> (Stage, Cause, String)
 }
 
 /// Info whose endpoint is somewhere else than the server that gave it.
-fn elsewhere(endpoint: impl ToString) -> ConnectionInfo {
+fn elsewhere(endpoint: &str) -> ConnectionInfo {
     ConnectionInfo {
-        endpoint: endpoint.to_string(),
+        endpoint: endpoint.to_owned(),
         guild: guild(1),
         channel: channel(1),
         user: user(1),
@@ -92,7 +92,7 @@ async fn an_endpoint_that_cannot_be_reached_is_named() {
     let server = Loopback::start(Options::default()).await.unwrap();
     let ca = server.ca_pem().unwrap().as_bytes().to_vec();
     for config in [config(), Config::default().ca(Some(ca))] {
-        let (stage, cause, text) = refused(config, elsewhere(closed)).await;
+        let (stage, cause, text) = refused(config, elsewhere(&closed.to_string())).await;
         assert!(matches!((stage, &cause), (Stage::Dial, Cause::Dial(_))), "{cause:?}");
         assert!(text.contains(&closed.to_string()) && text.contains("endpoint"), "what, and what to do: {text}");
     }
@@ -139,7 +139,7 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up() {
     });
     let trusting = Loopback::start(Options::default()).await.unwrap();
     for config in [config(), Config::default().ca(trusting.ca_pem().map(Into::into))] {
-        let (stage, cause, text) = refused(hasty(config), elsewhere(address)).await;
+        let (stage, cause, text) = refused(hasty(config), elsewhere(&address.to_string())).await;
         assert_eq!(stage, Stage::Dial);
         assert_eq!(cause, Cause::TimedOut { deadline: Duration::from_millis(300) });
         assert!(text.contains("300ms") && text.contains("endpoint"), "what, and what to do: {text}");

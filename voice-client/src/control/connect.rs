@@ -1,21 +1,19 @@
 //! The connection: from dialing to audio, and what comes over it.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crypto::{Key, Mode};
-use gateway::{Gateway, Loss, text};
+use gateway::{Gateway, Loss, binary, text};
 use model::{RtpTime, Seq};
 use udp::{Discovery, discovery};
 
 use super::{Control, Generation, Live, Output, Phase};
+use crate::config::Deadlines;
 use crate::error::{Cause, Closed, Stage};
 use crate::event::Event;
 use crate::info::ConnectionInfo;
 use crate::media::{Session, Update};
-
-/// How long a reply of IP discovery may take before the request is repeated.
-const DISCOVERY_RETRY: Duration = Duration::from_millis(500);
 
 impl Control {
     /// Starts a new voice session, in place of any other.
@@ -38,7 +36,16 @@ impl Control {
         config.max_missed_acks = self.settings.max_missed_acks;
         config.nonce_seed = self.noise();
         let gateway = Gateway::new(config);
-        self.live = Some(Live { info, endpoint, gateway, ssrc: None, mode: None, dave_version: 0 });
+        self.live = Some(Live {
+            info,
+            endpoint,
+            gateway,
+            offered: Vec::new(),
+            ssrc: None,
+            attached: None,
+            mode: None,
+            dave_version: 0,
+        });
         self.dial(now);
     }
 
@@ -106,7 +113,8 @@ impl Control {
         if let (true, Some(ssrc)) = (generation == self.generation, self.live.as_ref().and_then(|live| live.ssrc))
             && let Phase::Discovering { discovery, .. } = &mut self.phase
         {
-            *discovery = Some(Discovery::new(now, ssrc, DISCOVERY_RETRY, self.settings.deadlines.discovery));
+            let Deadlines { discovery: deadline, discovery_retry, .. } = self.settings.deadlines;
+            *discovery = Some(Discovery::new(now, ssrc, discovery_retry, deadline));
             self.pump_discovery(now);
         }
     }
@@ -118,11 +126,20 @@ impl Control {
         }
     }
 
-    /// A datagram for IP discovery.
-    pub(crate) fn handle_discovery(&mut self, now: Instant, datagram: &[u8]) {
-        if let Phase::Discovering { discovery: Some(discovery), .. } = &mut self.phase {
+    /// A datagram for IP discovery, from the socket of that generation.
+    pub(crate) fn handle_discovery(&mut self, now: Instant, generation: Generation, datagram: &[u8]) {
+        if let (true, Phase::Discovering { discovery: Some(discovery), .. }) =
+            (generation == self.generation, &mut self.phase)
+        {
             discovery.handle_datagram(now, datagram);
             self.pump_discovery(now);
+        }
+    }
+
+    /// A request of discovery could not be sent: it is repeated, and should none get through this is why.
+    pub(crate) fn handle_unsent(&mut self, reason: String) {
+        if let Phase::Discovering { fault, .. } = &mut self.phase {
+            *fault = Some(reason);
         }
     }
 
@@ -151,7 +168,7 @@ impl Control {
                     self.ask(now, channel, true);
                 }
             }
-            Phase::AwaitUpdate { cause, .. } => self.await_timed_out(now, cause),
+            Phase::AwaitUpdate { cause, named, .. } => self.await_timed_out(now, cause, named),
             Phase::Leaving { .. } => self.end(Closed::Left),
             phase => {
                 if let Some(stage) = phase.stage() {
@@ -176,16 +193,23 @@ impl Control {
 
     fn handle_event(&mut self, now: Instant, event: gateway::Event) {
         match event {
+            // Nothing brings a call back that is leaving.
+            gateway::Event::Ready(_) | gateway::Event::Described { .. } | gateway::Event::Resumed
+                if matches!(self.phase, Phase::Leaving { .. }) => {}
             gateway::Event::Ready(ready) => self.handle_ready(now, &ready),
             gateway::Event::Described { description, repeated } => self.handle_described(now, &description, repeated),
             gateway::Event::Resumed => {
                 self.up(now);
                 self.outputs.push_back(Output::Event(Event::Resumed));
+                self.answer();
             }
             gateway::Event::Message(message) => self.handle_message(message),
             gateway::Event::Lost(Loss::MissedAcks(missed)) => self.lost(now, Cause::MissedAcks(missed)),
             gateway::Event::Lost(Loss::Malformed { op, reason }) => self.lost(now, Cause::Malformed { op, reason }),
             gateway::Event::Lost(_) => self.lost(now, Cause::Spent),
+            gateway::Event::Dave(binary::Message::Unknown { op, payload }) => {
+                self.outputs.push_back(Output::Event(Event::OtherBinary { op, payload }));
+            }
             gateway::Event::Hello { .. } | gateway::Event::Dave(_) => {}
         }
     }
@@ -197,9 +221,10 @@ impl Control {
             Err(error) => return self.lost(now, Cause::NoCommonMode(error)),
         }
         live.ssrc = Some(ready.ssrc);
-        // Longer than discovery's own deadline: its answer names the attempts.
-        let deadline = now + self.settings.deadlines.discovery + DISCOVERY_RETRY;
-        self.phase = Phase::Discovering { deadline, discovery: None };
+        live.offered = ready.modes.clone();
+        // Discovery has the same deadline, counted from an open socket.
+        let deadline = now + self.settings.deadlines.discovery + self.settings.deadlines.discovery_retry;
+        self.phase = Phase::Discovering { deadline, discovery: None, fault: None };
         let server = SocketAddr::new(ready.ip, ready.port);
         self.outputs.push_back(Output::OpenUdp { generation: self.generation, server });
     }
@@ -211,7 +236,11 @@ impl Control {
                 Some(discovery::Output::Send(request)) => self.outputs.push_back(Output::Datagram(request)),
                 Some(discovery::Output::Found(external)) => self.select(now, external),
                 Some(discovery::Output::TimedOut { .. }) => {
-                    let cause = self.timed_out(Stage::Discovery);
+                    let fault = match &mut self.phase {
+                        Phase::Discovering { fault, .. } => fault.take(),
+                        _ => None,
+                    };
+                    let cause = fault.map_or_else(|| self.timed_out(Stage::Discovery), Cause::Udp);
                     self.lost(now, cause);
                 }
                 Some(_) => {}
@@ -233,27 +262,26 @@ impl Control {
         if Mode::from_name(&description.mode) != Some(mode) {
             return self.lost(now, Cause::UnexpectedMode(description.mode.clone()));
         }
-        if !repeated {
+        let attached = self.live.as_mut().and_then(|live| live.attached.replace(ssrc));
+        let first = !matches!(self.phase, Phase::Up);
+        self.up(now);
+        // Op 5 precedes the first audio of a session.
+        self.pump(now);
+        if !repeated || attached != Some(ssrc) {
             let key = Key::new(*description.secret_key.expose());
             let (seq, time) = (Seq(self.noise() as u16), RtpTime(self.noise() as u32));
             self.update(Update::Session(Session { ssrc, mode, key, seq, time }));
         }
-        let first = !matches!(self.phase, Phase::Up);
-        self.up(now);
         if first {
             self.joined = true;
             let (mode, dave_version) = (mode.name().to_owned(), description.dave_protocol_version);
             self.outputs.push_back(Output::Event(Event::Connected { ssrc, mode, dave_version }));
-            // A later join that is still under way has its own end.
-            if self.joining.is_none() {
-                self.outputs.push_back(Output::Joined);
-            }
+            self.answer();
         }
     }
 
     fn up(&mut self, now: Instant) {
         self.phase = Phase::Up;
-        self.failed_resumes = 0;
         self.up_since.get_or_insert(now);
         // Needed before sending and before receiving; the machine repeats it after a resume by itself.
         if let Some(live) = &mut self.live {

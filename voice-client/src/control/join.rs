@@ -32,34 +32,52 @@ impl Joining {
 }
 
 impl Control {
-    /// Joins a channel through the main-gateway link. In the channel already: done. In another one: a move.
+    /// Joins a channel through the main-gateway link. In the channel already, or on the way: nothing more is done. In
+    /// another one: a move.
     pub(crate) fn join_channel(&mut self, now: Instant, channel: ChannelId) {
-        let here = self.channel == Some(channel);
+        if let Phase::Over | Phase::Leaving { .. } = self.phase {
+            return self.outputs.push_back(Output::JoinFailed(JoinError::Left));
+        }
+        self.asked = true;
+        if self.joining.as_ref().is_some_and(|joining| joining.channel == channel) {
+            return;
+        }
+        let here = self.channel == Some(channel) && self.live.is_some() && self.joining.is_none();
         match self.phase {
-            Phase::Over | Phase::Leaving { .. } => return self.outputs.push_back(Output::JoinFailed(JoinError::Left)),
-            Phase::Up if here && self.joining.is_none() => return self.outputs.push_back(Output::Joined),
-            _ => {}
+            Phase::Up if here => self.answer(),
+            // The session is being made or won back; its end is the answer.
+            _ if here => {}
+            _ if !self.linked => self.outputs.push_back(Output::JoinFailed(JoinError::NoLink)),
+            // From another channel of the guild Discord answers a bare op 4; from this one, or from nowhere, it may not.
+            Phase::Up => self.ask(now, channel, self.channel == Some(channel)),
+            _ => self.ask(now, channel, true),
         }
-        if !self.linked {
-            return self.outputs.push_back(Output::JoinFailed(JoinError::NoLink));
-        }
-        // From another channel of the guild Discord answers a bare op 4; from this one, or from nowhere, it may not.
-        let moving = matches!(self.phase, Phase::Up) && !here;
-        self.ask(now, channel, !moving);
     }
 
-    /// Joins with connection info that came from elsewhere. The info of the session that is up: done.
+    /// Joins with connection info that came from elsewhere. The info of the session in use: nothing more is done.
     pub(crate) fn join_info(&mut self, now: Instant, info: ConnectionInfo) {
-        match self.phase {
-            Phase::Over | Phase::Leaving { .. } => return self.outputs.push_back(Output::JoinFailed(JoinError::Left)),
-            Phase::Up if self.live.as_ref().is_some_and(|live| live.info == info) => {
-                return self.outputs.push_back(Output::Joined);
-            }
-            _ => {}
+        if let Phase::Over | Phase::Leaving { .. } = self.phase {
+            return self.outputs.push_back(Output::JoinFailed(JoinError::Left));
         }
+        self.asked = true;
         self.session = Some(info.session.clone());
         self.joining = None;
-        self.connect(now, info);
+        match &self.live {
+            Some(live) if live.info == info => {
+                if let Phase::Up = self.phase {
+                    self.answer();
+                }
+            }
+            _ => self.connect(now, info),
+        }
+    }
+
+    /// Tells who asked that we are in.
+    pub(super) fn answer(&mut self) {
+        // A later join that is still under way has its own end.
+        if self.joining.is_none() && std::mem::take(&mut self.asked) {
+            self.outputs.push_back(Output::Joined);
+        }
     }
 
     /// Sends op 4 and starts to wait for both of its answers.
@@ -86,30 +104,37 @@ impl Control {
 
     /// VOICE_STATE_UPDATE of the main gateway, of any user.
     pub(crate) fn handle_voice_state(&mut self, now: Instant, update: VoiceStateUpdate) {
-        if update.user != self.user || update.guild != self.guild || matches!(self.phase, Phase::Over) {
+        if update.user != self.user || update.guild != self.guild {
+            return;
+        }
+        if let Phase::Over | Phase::Leaving { .. } = self.phase {
             return;
         }
         let Some(channel) = update.channel else {
-            // While joining it answers the op 4 that left first.
-            if self.joining.is_none() && !matches!(self.phase, Phase::Leaving { .. }) && self.session.is_some() {
-                self.end(Closed::Removed);
+            match &mut self.joining {
+                // The answer to the op 4 that left first; what came before it is as old.
+                Some(joining) => (joining.state, joining.server) = (false, None),
+                None if self.session.is_some() => self.end(Closed::Removed),
+                None => {}
             }
             return;
         };
         self.session = Some(update.session);
-        if let Some(joining) = &mut self.joining {
-            if channel == joining.channel {
+        if self.channel.replace(channel) != Some(channel) && self.joined {
+            self.outputs.push_back(Output::Event(Event::Moved { channel }));
+        }
+        if let Phase::AwaitUpdate { named, .. } = &mut self.phase {
+            *named = true;
+        }
+        match &mut self.joining {
+            Some(joining) if joining.channel == channel => {
                 joining.state = true;
                 self.complete_join(now);
-            } else {
-                // The answer to an earlier op 4; answers come in order, so what came before this one is as old.
-                joining.server = None;
             }
-            return;
-        }
-        // With only mute or deafen changed there is nothing to do.
-        if self.channel.replace(channel) != Some(channel) {
-            self.outputs.push_back(Output::Event(Event::Moved { channel }));
+            // The answer to an earlier op 4; answers come in order, so what came before this one is as old.
+            Some(joining) => (joining.state, joining.server) = (false, None),
+            // With only mute or deafen changed there is nothing to do.
+            None => {}
         }
     }
 
@@ -147,9 +172,6 @@ impl Control {
         let Some(session) = self.session.clone() else { return };
         match self.joining.take() {
             Some(Joining { state: true, server: Some((endpoint, token)), channel, .. }) => {
-                if self.joined && self.channel != Some(channel) {
-                    self.outputs.push_back(Output::Event(Event::Moved { channel }));
-                }
                 let (guild, user) = (self.guild, self.user);
                 self.connect(now, ConnectionInfo { endpoint, guild, channel, user, session, token });
             }
@@ -170,8 +192,10 @@ impl Control {
         if !self.joined {
             return self.end(Closed::Join { stage, cause });
         }
-        self.outputs.push_back(Output::JoinFailed(JoinError::Failed { stage, cause: cause.clone() }));
-        if let Phase::Absent | Phase::Rejoin { .. } = self.phase {
+        if std::mem::take(&mut self.asked) {
+            self.outputs.push_back(Output::JoinFailed(JoinError::Failed { stage, cause: cause.clone() }));
+        }
+        if let Phase::Absent = self.phase {
             self.rejoin(now, cause);
         }
     }

@@ -31,9 +31,6 @@ use crate::media::Update;
 use join::Joining;
 pub(crate) use output::{Generation, Output};
 
-/// Longest time that the end of speech may take when leaving.
-const FAREWELL: Duration = Duration::from_millis(500);
-
 /// The control machine of one call. See the module documentation for its course.
 pub(crate) struct Control {
     guild: GuildId,
@@ -58,9 +55,12 @@ pub(crate) struct Control {
     dialed: bool,
     /// Whether the first join is behind us: from then on faults are mended instead of reported.
     joined: bool,
+    /// Whether somebody waits for the end of a join.
+    asked: bool,
     up_since: Option<Instant>,
     failed_resumes: u32,
     rejoins: u32,
+    malformed: u32,
     noise: u64,
     outputs: VecDeque<Output>,
 }
@@ -79,8 +79,8 @@ pub(crate) struct Settings {
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Self {
-            deadlines: config.deadlines,
-            retry: config.retry,
+            deadlines: config.deadlines.bounded(),
+            retry: config.retry.bounded(),
             modes: config.modes.clone(),
             max_missed_acks: config.max_missed_acks,
             mute: config.mute,
@@ -94,7 +94,11 @@ struct Live {
     info: ConnectionInfo,
     endpoint: gateway::Endpoint,
     gateway: Gateway,
+    /// The server's transport modes.
+    offered: Vec<String>,
     ssrc: Option<Ssrc>,
+    /// The SSRC that media was told.
+    attached: Option<Ssrc>,
     mode: Option<Mode>,
     dave_version: u16,
 }
@@ -107,8 +111,9 @@ enum Phase {
     Dialing { deadline: Instant },
     /// Identify was sent.
     Identifying { deadline: Instant },
-    /// Our external address is being asked for; the machine starts when the socket is open.
-    Discovering { deadline: Instant, discovery: Option<Discovery> },
+    /// Our external address is being asked for; the machine starts when the socket is open. `fault` is why a request
+    /// was not sent.
+    Discovering { deadline: Instant, discovery: Option<Discovery>, fault: Option<String> },
     /// Select protocol was sent.
     Selecting { deadline: Instant },
     /// Resume was sent.
@@ -119,8 +124,8 @@ enum Phase {
     Redial { at: Instant },
     /// A fresh join will be asked of the main gateway.
     Rejoin { at: Instant },
-    /// Only updates of the main gateway, or new info, can help.
-    AwaitUpdate { deadline: Instant, cause: Cause },
+    /// Only updates of the main gateway, or new info, can help. `named`: our voice state came, and names a channel.
+    AwaitUpdate { deadline: Instant, cause: Cause, named: bool },
     /// The end of speech is being sent.
     Leaving { deadline: Instant },
     /// Nothing happens any more.
@@ -173,9 +178,11 @@ impl Control {
             generation: 0,
             dialed: false,
             joined: false,
+            asked: false,
             up_since: None,
             failed_resumes: 0,
             rejoins: 0,
+            malformed: 0,
             noise: seed,
             outputs: VecDeque::new(),
         }
@@ -216,10 +223,11 @@ impl Control {
 
     /// Leaves: the end of speech first, then everything else.
     pub(crate) fn leave(&mut self, now: Instant) {
+        self.joining = None;
         match self.phase {
             Phase::Over | Phase::Leaving { .. } => {}
             Phase::Up | Phase::Redial { .. } | Phase::Resuming { .. } => {
-                self.phase = Phase::Leaving { deadline: now + FAREWELL };
+                self.phase = Phase::Leaving { deadline: now + self.settings.deadlines.farewell };
                 self.update(Update::Farewell);
             }
             _ => self.end(Closed::Left),
@@ -269,12 +277,12 @@ impl Control {
         self.outputs.push_back(Output::Update(update));
     }
 
-    /// Tells the main gateway where we are and how.
+    /// Tells the main gateway where we are and how, unless we are not there.
     fn announce(&mut self) {
-        let joining = self.joining.as_ref().map(|joining| joining.channel);
-        let channel = joining.or(self.channel);
-        if channel.is_some() && !matches!(self.phase, Phase::Over) {
-            self.command(channel);
+        match (&self.joining, &self.live) {
+            (Some(joining), _) => self.command(Some(joining.channel)),
+            (None, Some(live)) => self.command(Some(live.info.channel)),
+            (None, None) => {}
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn verdict(cause: &Cause, stage: Option<Stage>, described: bool) -> V
         Cause::Endpoint(_)
         | Cause::NoUpdates { .. }
         | Cause::NoCommonMode(_)
+        | Cause::ModeRefused { .. }
         | Cause::UnexpectedMode(_)
         | Cause::Link(_) => Verdict::Stop,
     }

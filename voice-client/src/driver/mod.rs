@@ -9,6 +9,7 @@ mod ws;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,14 +20,14 @@ use crate::config::Config;
 use crate::control::{Control, Output};
 use crate::error::{Closed, JoinError};
 use crate::event::{Event, Queue};
-use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
+use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
-use crate::media::{Arrival, Notice, Removed};
+use crate::media::{Arrival, Notice, Removed, Update};
 use crate::stats::Stats;
 use crate::track::{TrackEnd, TrackId};
 
 pub use clock::ClockStats;
-pub(crate) use clock::{Beat, Clock};
+pub(crate) use clock::{Beat, Clock, Place};
 pub(crate) use dial::dialer;
 pub use dial::{Dialer, Dialing, Stream};
 pub(crate) use reader::{Mailbox, Readers};
@@ -62,10 +63,10 @@ pub(crate) struct CallTask {
     pub(crate) dialer: Arc<dyn Dialer>,
     pub(crate) link: Option<Arc<dyn MainGateway>>,
     pub(crate) control: Control,
-    pub(crate) beat: Beat,
+    pub(crate) place: Place,
     pub(crate) inbound: crate::media::Inbound,
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
-    pub(crate) notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
+    pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
     pub(crate) closed: watch::Sender<Option<Closed>>,
 }
@@ -76,7 +77,7 @@ struct Running {
     dialer: Arc<dyn Dialer>,
     link: Option<Arc<dyn MainGateway>>,
     control: Control,
-    beat: Beat,
+    place: Place,
     receive: mpsc::UnboundedSender<Message>,
     ws: Option<Ws>,
     inbox: mpsc::Sender<Incoming>,
@@ -90,17 +91,17 @@ struct Running {
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) async fn run(task: CallTask) {
-    let CallTask { config, dialer, link, control, beat, inbound, mut requests, notices, events, closed } = task;
-    let (notify, mut notices) = notices;
+    let CallTask { config, dialer, link, control, place, inbound, mut requests, mut notices, events, closed } = task;
     let (receive, messages) = mpsc::unbounded_channel();
-    let receiving = tokio::spawn(udp::run(inbound, messages, notify));
+    let (report, mut discovery) = mpsc::unbounded_channel();
+    let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
     let mut running = Running {
         config,
         dialer,
         link,
         control,
-        beat,
+        place,
         receive,
         ws: None,
         inbox,
@@ -123,18 +124,26 @@ pub(crate) async fn run(task: CallTask) {
                 }
             },
             Some(incoming) = incoming.recv() => running.handle_ws(incoming),
-            Some(notice) = notices.recv() => running.handle_notice(notice),
+            Some(notice) = notices.recv() => {
+                // A track that has ended may still be among the requests: it was announced before it was added.
+                while let Ok(request) = requests.try_recv() {
+                    running.handle_request(request);
+                }
+                running.handle_notice(notice);
+            }
+            Some(incoming) = discovery.recv() => running.handle_udp(incoming),
             () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
         }
         running.drain();
     }
-    let Running { beat, receive, ws, mut closing, tracks, ended, .. } = running;
+    let Running { config, place, receive, ws, mut closing, tracks, ended, .. } = running;
     requests.close();
-    beat.remove().await;
-    drop(receive);
+    drop((place, receive, incoming));
     let _ = receiving.await;
+    // Until the clock thread has let go of the call, whose remains are dropped here.
+    while notices.recv().await.is_some() {}
     if let Some(ws) = ws {
-        ws.close(1000).await;
+        ws.close(1000, config.deadlines.closing).await;
     }
     while closing.join_next().await.is_some() {}
     for end in tracks.into_values() {
@@ -184,11 +193,17 @@ impl Running {
         }
     }
 
+    fn handle_udp(&mut self, udp::Incoming { generation, discovery }: udp::Incoming) {
+        match discovery {
+            Ok(datagram) => self.control.handle_discovery(now(), generation, &datagram),
+            Err(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
+        }
+    }
+
     fn handle_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Farewelled => self.control.handle_farewelled(),
             Notice::KeyExhausted => self.control.handle_key_exhausted(now()),
-            Notice::Discovery(datagram) => self.control.handle_discovery(now(), &datagram),
             Notice::TrackEnded { id, ended, .. } => {
                 let end = match ended {
                     mixer::Ended::Failed(error) => TrackEnd::Failed(error),
@@ -227,29 +242,19 @@ impl Running {
                 }
                 Output::HangUp { code } => {
                     if let Some(ws) = self.ws.take() {
-                        self.closing.spawn(ws.close(code));
+                        self.closing.spawn(ws.close(code, self.config.deadlines.closing));
                         // Those that have closed need no more waiting for.
                         while self.closing.try_join_next().is_some() {}
                     }
                 }
                 Output::OpenUdp { generation, server } => self.open_udp(generation, server),
                 Output::Datagram(datagram) => {
-                    if let Some(socket) = &self.socket {
-                        // A lost one is repeated.
-                        let _ = socket.send(&datagram);
+                    if let Some(Err(error)) = self.socket.as_ref().map(|socket| socket.send(&datagram)) {
+                        self.control.handle_unsent(error.to_string());
                     }
                 }
-                Output::Update(update) => {
-                    self.beat.update(update.clone());
-                    self.tell_receive(Message::Update(update));
-                }
-                Output::MainGateway(command) => {
-                    if let Some(link) = self.link.clone()
-                        && let Err(error) = link.update_voice_state(command)
-                    {
-                        self.control.handle_link_failed(now(), error.to_string());
-                    }
-                }
+                Output::Update(update) => self.update(update),
+                Output::MainGateway(command) => self.tell_main_gateway(command),
                 Output::Event(event) => self.emit(&event),
                 Output::Joined => self.answer(Ok(())),
                 Output::JoinFailed(error) => self.answer(Err(error)),
@@ -258,13 +263,37 @@ impl Running {
         }
     }
 
+    /// Tells each half of media what concerns it: the clock is not woken for nothing.
+    fn update(&self, update: Update) {
+        match update {
+            Update::Mute(_) | Update::Farewell => self.place.beat().update(update),
+            Update::Deaf(_) | Update::Speaker { .. } | Update::Gone(_) => self.tell_receive(Message::Update(update)),
+            Update::Session(_) | Update::Detach => {
+                self.place.beat().update(update.clone());
+                self.tell_receive(Message::Update(update));
+            }
+        }
+    }
+
+    fn tell_main_gateway(&mut self, command: VoiceStateCommand) {
+        let Some(link) = self.link.clone() else { return };
+        // User code: a panic in it is its failure, not the end of this task.
+        let told = catch_unwind(AssertUnwindSafe(|| link.update_voice_state(command)));
+        let failure = match told {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        self.control.handle_link_failed(now(), failure);
+    }
+
     fn open_udp(&mut self, generation: u64, server: std::net::SocketAddr) {
         let bind: IpAddr = self.config.bind;
         match udp::open(bind, server) {
             Ok(socket) => {
                 let socket = Arc::new(socket);
-                self.beat.socket(socket.clone());
-                self.tell_receive(Message::Socket(socket.clone()));
+                self.place.beat().socket(socket.clone());
+                self.tell_receive(Message::Socket { generation, socket: socket.clone() });
                 self.socket = Some(socket);
                 self.control.handle_udp_open(now(), generation);
             }
@@ -282,12 +311,8 @@ impl Running {
     }
 
     fn emit(&mut self, event: &Event) {
-        // The first queue is the call's own; of the others, those whose reader is gone are forgotten.
-        let mut index = 0;
-        self.events.retain(|queue| {
-            index += 1;
-            index == 1 || Arc::strong_count(queue) > 1
-        });
+        // Those whose reader is gone are forgotten.
+        self.events.retain(|queue| Arc::strong_count(queue) > 1);
         for queue in &self.events {
             queue.push(event.clone());
         }
@@ -308,7 +333,7 @@ impl Running {
         };
         let (figures, answer) = oneshot::channel();
         self.tell_receive(Message::Figures(figures));
-        let beat = self.beat.clone();
+        let beat = self.place.beat().clone();
         tokio::spawn(async move {
             stats.sent = beat.figures().await.unwrap_or_default();
             if let Ok(figures) = answer.await {

@@ -8,15 +8,17 @@ use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use mixer::prefetch::{Feed, Reader, Step};
-use mixer::{Info, SourceError};
+use mixer::prefetch::{Reader, Step};
+use mixer::{Info, SourceError, TrackId};
 use tokio::sync::oneshot;
 
 use super::udp::now;
+use super::{Beat, lock};
+use crate::media::Command;
 
 /// How soon a full ring is looked after again: a fraction of what it holds.
 const FULL: Duration = Duration::from_millis(100);
@@ -59,22 +61,32 @@ struct Job {
 }
 
 /// What is asked of a source from outside, and what is known of it.
-#[derive(Default)]
 pub(crate) struct Mailbox {
     seek: Mutex<Option<Seek>>,
     info: Mutex<Option<Info>>,
+    shared: Weak<Shared>,
 }
 
 struct Seek {
     to: Duration,
-    reply: oneshot::Sender<Result<(Feed, Duration), SourceError>>,
+    track: TrackId,
+    beat: Beat,
+    reply: oneshot::Sender<Result<Duration, SourceError>>,
 }
 
 impl Mailbox {
-    /// Asks for a seek. A later one takes the place of an earlier one that has not begun.
-    pub(crate) fn seek(&self, to: Duration) -> oneshot::Receiver<Result<(Feed, Duration), SourceError>> {
+    /// Asks for a seek of `track`. A later one takes the place of an earlier one that has not begun.
+    pub(crate) fn seek(
+        self: &Arc<Self>,
+        to: Duration,
+        track: TrackId,
+        beat: &Beat,
+    ) -> oneshot::Receiver<Result<Duration, SourceError>> {
         let (reply, answer) = oneshot::channel();
-        *lock(&self.seek) = Some(Seek { to, reply });
+        *lock(&self.seek) = Some(Seek { to, track, beat: beat.clone(), reply });
+        if let Some(shared) = self.shared.upgrade() {
+            shared.hurry(self);
+        }
         answer
     }
 
@@ -91,16 +103,34 @@ impl Readers {
     }
 
     /// Lets a reader work until its feed is dropped.
-    pub(crate) fn submit(&self, reader: Reader) -> Arc<Mailbox> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(crate) fn submit(&self, mut reader: Reader) -> Arc<Mailbox> {
+        let shared = Arc::downgrade(&self.shared);
+        let mailbox = Arc::new(Mailbox { seek: Mutex::default(), info: Mutex::default(), shared });
         let mut pool = lock(&self.shared.pool);
-        pool.jobs.push(Reverse(Job { due: now(), reader: Box::new(reader), mailbox: mailbox.clone() }));
-        if pool.threads == 0 {
-            start(&self.shared, &mut pool);
+        if pool.threads == 0
+            && let Err(error) = start(&self.shared, &mut pool)
+        {
+            reader.fail(SourceError::other("source", format!("no thread to read it: {error}")));
+            return mailbox;
         }
+        pool.jobs.push(Reverse(Job { due: now(), reader: Box::new(reader), mailbox: mailbox.clone() }));
         drop(pool);
         self.shared.changed.notify_one();
         mailbox
+    }
+}
+
+impl Shared {
+    /// Lets the job with this mailbox work at once.
+    fn hurry(&self, mailbox: &Arc<Mailbox>) {
+        let mut pool = lock(&self.pool);
+        let mut jobs = std::mem::take(&mut pool.jobs).into_vec();
+        if let Some(Reverse(job)) = jobs.iter_mut().find(|Reverse(job)| Arc::ptr_eq(&job.mailbox, mailbox)) {
+            job.due = now();
+        }
+        pool.jobs = jobs.into();
+        drop(pool);
+        self.changed.notify_one();
     }
 }
 
@@ -131,16 +161,11 @@ impl PartialEq for Job {
 
 impl Eq for Job {}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn start(shared: &Arc<Shared>, pool: &mut Pool) {
+fn start(shared: &Arc<Shared>, pool: &mut Pool) -> io::Result<()> {
     let worker = shared.clone();
-    match thread::Builder::new().name("voice-reader".into()).spawn(move || work(&worker)) {
-        Ok(_) => pool.threads += 1,
-        Err(error) => tracing::error!(%error, "no reader thread: sources wait"),
-    }
+    thread::Builder::new().name("voice-reader".into()).spawn(move || work(&worker))?;
+    pool.threads += 1;
+    Ok(())
 }
 
 /// One thread: takes the job that is due first, and sees to it that somebody else watches the queue meanwhile.
@@ -168,8 +193,11 @@ fn work(shared: &Arc<Shared>) {
             continue;
         }
         let Some(Reverse(job)) = pool.jobs.pop() else { continue };
-        if pool.idle == 0 && pool.threads <= shared.max {
-            start(shared, &mut pool);
+        if pool.idle == 0
+            && pool.threads <= shared.max
+            && let Err(error) = start(shared, &mut pool)
+        {
+            tracing::warn!(%error, "no further reader thread: a source that blocks holds the others up");
         }
         drop(pool);
         let again = take_turn(job, busy >= shared.max);
@@ -209,13 +237,19 @@ fn discard(job: Job) {
 
 /// Lets a reader work for a turn; returns when it wants another one, `None` when it is done.
 fn serve(job: &mut Job) -> Option<Duration> {
-    if let Some(Seek { to, reply }) = lock(&job.mailbox.seek).take() {
+    // Taken out first: the lock is not held while user code seeks.
+    let seek = lock(&job.mailbox.seek).take();
+    if let Some(Seek { to, track, beat, reply }) = seek {
         let sought = guard(|| job.reader.seek(to)).unwrap_or_else(|error| {
             job.reader.fail(error.clone());
             Err(error)
         });
-        // A caller that has gone away drops the new feed, which ends the track.
-        let _ = reply.send(sought);
+        let answer = sought.map(|(feed, position)| {
+            beat.command(Command::Replace { id: track, feed, position });
+            position
+        });
+        // The caller may have gone away; the track goes on from there all the same.
+        let _ = reply.send(answer);
     }
     let end = now() + TURN;
     while now() < end {

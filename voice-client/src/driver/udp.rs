@@ -13,7 +13,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audio::{Frame, Tap};
-use crate::media::{Arrival, Inbound, Notice, Sink, Update};
+use crate::control::Generation;
+use crate::media::{Arrival, Inbound, Sink, Update};
 use crate::stats::Received;
 
 /// The system's default holds some 166 packets.
@@ -26,11 +27,22 @@ const BURST: usize = 64;
 /// What the receive task is told.
 pub(super) enum Message {
     /// Receive from this socket from now on.
-    Socket(Arc<StdSocket>),
+    Socket {
+        generation: Generation,
+        socket: Arc<StdSocket>,
+    },
     Update(Update),
     Audio(Tap<Frame>),
     Arrivals(Tap<Arrival>),
     Figures(oneshot::Sender<Figures>),
+}
+
+/// What the receive task tells control.
+pub(super) struct Incoming {
+    /// Of the socket.
+    pub(super) generation: Generation,
+    /// A datagram of IP discovery; an error means that the socket cannot be read.
+    pub(super) discovery: io::Result<Vec<u8>>,
 }
 
 /// What the receive task has counted.
@@ -85,9 +97,10 @@ impl Sink for Taps {
 pub(super) async fn run(
     mut inbound: Inbound,
     mut messages: mpsc::UnboundedReceiver<Message>,
-    notices: mpsc::UnboundedSender<Notice>,
+    control: mpsc::UnboundedSender<Incoming>,
 ) {
     let mut socket: Option<UdpSocket> = None;
+    let mut generation = 0;
     let mut taps = Taps::default();
     let mut datagram = vec![0; DATAGRAM].into_boxed_slice();
     loop {
@@ -95,8 +108,17 @@ pub(super) async fn run(
         tokio::select! {
             message = messages.recv() => match message {
                 None => return,
-                Some(Message::Socket(opened)) => socket = adopt(&opened),
-                Some(Message::Update(update)) => inbound.update(now(), &update),
+                Some(Message::Socket { generation: new, socket: opened }) => {
+                    generation = new;
+                    socket = match opened.try_clone().and_then(UdpSocket::from_std) {
+                        Ok(socket) => Some(socket),
+                        Err(error) => {
+                            let _ = control.send(Incoming { generation, discovery: Err(error) });
+                            None
+                        }
+                    };
+                }
+                Some(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
                 Some(Message::Audio(tap)) => taps.audio.push(tap),
                 Some(Message::Arrivals(tap)) => taps.arrivals.push(tap),
                 Some(Message::Figures(reply)) => {
@@ -111,7 +133,8 @@ pub(super) async fn run(
                 for _ in 0..BURST {
                     let Ok(len) = socket.try_recv(&mut datagram) else { break };
                     if inbound.handle_datagram(now(), &mut datagram[..len], &mut taps) {
-                        let _ = notices.send(Notice::Discovery(datagram[..len].to_vec()));
+                        let discovery = Ok(datagram[..len].to_vec());
+                        let _ = control.send(Incoming { generation, discovery });
                     }
                 }
             }
@@ -125,16 +148,6 @@ pub(super) async fn run(
             if let Some(socket) = &socket {
                 let _ = socket.try_send(&ping);
             }
-        }
-    }
-}
-
-fn adopt(socket: &StdSocket) -> Option<UdpSocket> {
-    match socket.try_clone().and_then(UdpSocket::from_std) {
-        Ok(socket) => Some(socket),
-        Err(error) => {
-            tracing::warn!(%error, "the media socket cannot be read");
-            None
         }
     }
 }

@@ -20,8 +20,8 @@ const READ_BUFFER: usize = 4 * 1024;
 const MAX_MESSAGE: usize = 1024 * 1024;
 /// Messages read ahead of control: a slow control slows the socket down.
 const INBOX: usize = 64;
-/// How long a close handshake may take; afterwards the socket is dropped.
-const CLOSING: Duration = Duration::from_secs(1);
+/// How long the answer to a server's close frame may take to send.
+const ANSWERING: Duration = Duration::from_secs(1);
 
 /// What a WebSocket has to say, and which one.
 pub(super) struct Incoming {
@@ -44,7 +44,7 @@ enum Outgoing {
     Close(u16),
 }
 
-/// A handle to a WebSocket; dropping it drops the socket, after what was sent before.
+/// A handle to a WebSocket; dropping it drops the socket without a close frame, after what was sent before.
 pub(super) struct Ws {
     outbox: mpsc::UnboundedSender<Outgoing>,
     task: tokio::task::JoinHandle<()>,
@@ -59,11 +59,16 @@ impl Ws {
         generation: Generation,
         inbox: mpsc::Sender<Incoming>,
     ) -> Self {
-        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (outbox, mut outgoing) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             let url = endpoint.url(secure);
             let dialing = dialer.dial(endpoint.host(), endpoint.port());
-            let stream = match open(dialing, &url).await {
+            let opened = tokio::select! {
+                opened = open(dialing, &url) => opened,
+                // Nothing is sent before it is open: this is a close, or the handle was dropped.
+                _ = outgoing.recv() => return,
+            };
+            let stream = match opened {
                 Ok(stream) => stream,
                 Err(text) => {
                     let event = WsEvent::Failed(text);
@@ -90,11 +95,11 @@ impl Ws {
         let _ = self.outbox.send(Outgoing::Binary(frame));
     }
 
-    /// Closes with `code`, after what was sent before; resolves when that is done, within a second.
-    pub(super) async fn close(self, code: u16) {
+    /// Closes with `code`, after what was sent before; resolves when that is done, or `patience` ends.
+    pub(super) async fn close(self, code: u16, patience: Duration) {
         let _ = self.outbox.send(Outgoing::Close(code));
         let abort = self.task.abort_handle();
-        if tokio::time::timeout(CLOSING, self.task).await.is_err() {
+        if tokio::time::timeout(patience, self.task).await.is_err() {
             abort.abort();
         }
     }
@@ -118,7 +123,7 @@ async fn carry(
     inbox: mpsc::Sender<Incoming>,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) {
-    let closed = loop {
+    let event = loop {
         tokio::select! {
             message = stream.next() => {
                 let event = match message {
@@ -129,17 +134,18 @@ async fn carry(
                             Some(frame) => (Some(u16::from(frame.code)), frame.reason.as_str().to_owned()),
                             None => (None, "closed without a code".to_owned()),
                         };
+                        let event = WsEvent::Closed { code, reason };
+                        let _ = inbox.send(Incoming { generation, event }).await;
                         // The answering close frame is queued; flushing sends it.
-                        let _ = stream.flush().await;
-                        break WsEvent::Closed { code, reason };
+                        let _ = tokio::time::timeout(ANSWERING, stream.flush()).await;
+                        return;
                     }
                     Some(Ok(_)) => continue,
                     Some(Err(error)) => break WsEvent::Closed { code: None, reason: error.to_string() },
                     None => break WsEvent::Closed { code: None, reason: "the stream ended".to_owned() },
                 };
-                if inbox.send(Incoming { generation, event }).await.is_err() {
-                    return;
-                }
+                // Nobody listens once the call is over; the close frame is still to be sent.
+                let _ = inbox.send(Incoming { generation, event }).await;
             }
             command = outgoing.recv() => {
                 let sent = match command {
@@ -160,5 +166,5 @@ async fn carry(
             }
         }
     };
-    let _ = inbox.send(Incoming { generation, event: closed }).await;
+    let _ = inbox.send(Incoming { generation, event }).await;
 }

@@ -3,16 +3,15 @@ use std::time::{Duration, Instant};
 
 use model::{RtpTime, Seq, Ssrc};
 
-/// Longest wait for the user of an SSRC. Op 5 follows first audio within a round trip.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Packets held in all, about two seconds of two speakers.
 const PACKETS: usize = 200;
 /// Bytes held in all.
 const BYTES: usize = 64 * 1024;
 
 /// Packets of an SSRC whose user is not known yet: held for a short, bounded while, in order of arrival.
-#[derive(Default)]
 pub(super) struct Held {
+    /// Longest wait. Op 5 follows first audio within a round trip.
+    patience: Duration,
     packets: VecDeque<Packet>,
     bytes: usize,
 }
@@ -27,6 +26,10 @@ pub(super) struct Packet {
 }
 
 impl Held {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, packets: VecDeque::new(), bytes: 0 }
+    }
+
     /// Holds a packet; returns how many older ones had to go for it.
     pub(super) fn push(&mut self, packet: Packet) -> u64 {
         self.bytes += packet.frame.len();
@@ -49,7 +52,7 @@ impl Held {
     /// Lets go of what has waited too long; returns how many packets that were.
     pub(super) fn expire(&mut self, now: Instant) -> u64 {
         let mut dropped = 0;
-        while self.packets.front().is_some_and(|packet| now >= packet.at + PATIENCE) {
+        while self.packets.front().is_some_and(|packet| now >= packet.at + self.patience) {
             dropped += u64::from(self.pop_front());
         }
         dropped
@@ -58,12 +61,12 @@ impl Held {
     /// Lets go of everything; returns how many packets that were.
     pub(super) fn clear(&mut self) -> u64 {
         let dropped = self.packets.len() as u64;
-        *self = Self::default();
+        *self = Self::new(self.patience);
         dropped
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.packets.front().map(|packet| packet.at + PATIENCE)
+        self.packets.front().map(|packet| packet.at + self.patience)
     }
 
     fn pop_front(&mut self) -> bool {
@@ -76,6 +79,8 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(2);
 
     /// Some moment: tests need one to start from.
     #[expect(clippy::disallowed_methods, reason = "time in these tests starts anywhere")]
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn packets_come_back_in_order_and_only_their_own() {
         let now = start();
-        let mut held = Held::default();
+        let mut held = Held::new(PATIENCE);
         for seq in 0..6 {
             held.push(packet(now, u32::from(seq % 2), seq, 100));
         }
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn packets_and_bytes_are_bounded_and_drops_counted() {
         let now = start();
-        let mut held = Held::default();
+        let mut held = Held::new(PATIENCE);
         let dropped: u64 = (0..1_000).map(|seq| held.push(packet(now, 7, seq, 100))).sum();
         assert_eq!(dropped, 800);
         let dropped: u64 = (0..1_000).map(|seq| held.push(packet(now, 7, seq, 1_400))).sum();
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn patience_ends() {
         let now = start();
-        let mut held = Held::default();
+        let mut held = Held::new(PATIENCE);
         held.push(packet(now, 7, 1, 10));
         held.push(packet(now + Duration::from_secs(1), 7, 2, 10));
         assert_eq!(held.poll_timeout(), Some(now + PATIENCE));

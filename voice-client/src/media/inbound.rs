@@ -11,10 +11,13 @@ use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{self, Held};
 use super::{Session, Update};
+use crate::config::Config;
 use crate::stats::Received;
 
-/// How often the media path is pinged: mappings in address translators die within about a minute.
-const KEEPALIVE: Duration = Duration::from_secs(5);
+/// SSRCs that are attributed at a time; more than any channel has speakers.
+const MAX_PEOPLE: usize = 4_096;
+/// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// The receiving half of one call's media.
 pub struct Inbound {
@@ -38,6 +41,19 @@ pub struct InboundSettings {
     pub backend: Backend,
     /// Whether incoming audio is dropped at first.
     pub deaf: bool,
+    /// How often the media path is pinged.
+    pub keepalive: Duration,
+    /// How long packets wait for the user of their SSRC.
+    pub hold: Duration,
+}
+
+impl From<&Config> for InboundSettings {
+    fn from(config: &Config) -> Self {
+        let Config { backend, deaf, keepalive, hold, .. } = *config;
+        let bounded = |duration: Duration| duration.min(LONGEST);
+        let (keepalive, hold) = (bounded(keepalive), bounded(hold));
+        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold }
+    }
 }
 
 /// Where media goes.
@@ -72,10 +88,10 @@ impl Inbound {
         Self {
             receiver: Receiver::new(settings.receive.clone()),
             deaf: settings.deaf,
-            settings,
             opener: None,
             people: BTreeMap::new(),
-            held: Held::default(),
+            held: Held::new(settings.hold),
+            settings,
             keepalive: None,
             received: Received::default(),
             past: BTreeMap::new(),
@@ -83,12 +99,12 @@ impl Inbound {
     }
 
     /// Takes what concerns receiving.
-    pub fn update(&mut self, now: Instant, update: &Update) {
+    pub fn update(&mut self, now: Instant, update: &Update, sink: &mut impl Sink) {
         match update {
             Update::Session(session) => self.attach(now, session),
             Update::Detach => self.detach(),
             Update::Deaf(deaf) => self.deaf = *deaf,
-            Update::Speaker { ssrc, user } => self.attribute(*ssrc, *user),
+            Update::Speaker { ssrc, user } => self.attribute(*ssrc, *user, sink),
             Update::Gone(user) => self.forget(*user),
             Update::Mute(_) | Update::Farewell => {}
         }
@@ -96,7 +112,7 @@ impl Inbound {
 
     fn attach(&mut self, now: Instant, session: &Session) {
         self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
-        self.keepalive.get_or_insert_with(|| Keepalive::new(now, KEEPALIVE));
+        self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
     fn detach(&mut self) {
@@ -109,9 +125,13 @@ impl Inbound {
         }
     }
 
-    fn attribute(&mut self, ssrc: Ssrc, user: UserId) {
+    fn attribute(&mut self, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
+        if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(&ssrc.0) {
+            self.people.pop_first();
+        }
         self.people.insert(ssrc.0, user);
         for held::Packet { at, seq, time, frame, .. } in self.held.take(ssrc) {
+            sink.arrival(Arrival { at, user, ssrc, seq, time, len: frame.len() });
             self.receiver.push(at, ssrc, seq, time, &frame);
         }
     }
@@ -201,12 +221,15 @@ impl Inbound {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_timeout(now);
         }
-        let people = &self.people;
-        self.receiver.tick(now, &mut |heard: Heard<'_>| {
-            if let Some(&user) = people.get(&heard.ssrc.0) {
-                sink.audio(now, user, &heard);
-            }
-        });
+        // Play-out has a clock of its own: not every timeout is a tick.
+        if self.receiver.poll_timeout().is_some_and(|due| due <= now) {
+            let people = &self.people;
+            self.receiver.tick(now, &mut |heard: Heard<'_>| {
+                if let Some(&user) = people.get(&heard.ssrc.0) {
+                    sink.audio(now, user, &heard);
+                }
+            });
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.

@@ -78,6 +78,4 @@ pub enum Notice {
     },
     /// Something to drop; a track among it was stopped.
     Dispose(Removed),
-    /// A datagram for IP discovery.
-    Discovery(Vec<u8>),
 }

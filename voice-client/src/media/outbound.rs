@@ -10,7 +10,7 @@ use std::time::Duration;
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
 use mixer::prefetch::Feed;
 use mixer::{EncoderConfig, Ended, Mixer, Tick, Track, TrackId};
-use model::{FRAME_SAMPLES, RtpTime, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
+use model::{FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
 use udp::Outgoing;
 
 use super::{PACKET, Session, Update};
@@ -41,8 +41,8 @@ struct Transport {
     sealer: Sealer,
     outgoing: Outgoing,
     ssrc: Ssrc,
-    /// RTP time of the current beat; the time of the next packet is never before it.
-    beat: RtpTime,
+    /// Samples by which the time of the next packet is ahead of the current beat.
+    ahead: u32,
 }
 
 /// The packet that was prepared last and has not been sent.
@@ -137,15 +137,15 @@ impl Outbound {
     fn attach(&mut self, session: &Session) {
         let sealer = Sealer::new(session.mode, &session.key, self.backend);
         // A new key for the same stream is a new sealer, but the same stream.
-        let (outgoing, beat) = match self.transport.take() {
-            Some(old) if old.ssrc == session.ssrc => (old.outgoing, old.beat),
+        let (outgoing, ahead) = match self.transport.take() {
+            Some(old) if old.ssrc == session.ssrc => (old.outgoing, old.ahead),
             _ => {
                 self.marker = true;
-                (Outgoing::new(session.ssrc, session.seq, session.time), session.time)
+                (Outgoing::new(session.ssrc, session.seq, session.time), 0)
             }
         };
         self.exhausted = false;
-        self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, beat });
+        self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, ahead });
     }
 
     /// Applies a command; what it removed comes back, to be dropped off the audio thread.
@@ -195,10 +195,14 @@ impl Outbound {
     /// RTP time runs on over those that were skipped, tracks do not.
     pub fn prepare(&mut self, beats: u32) -> Prepared {
         let Some(transport) = &mut self.transport else { return Prepared::Rest };
-        transport.beat += beats * FRAME_SAMPLES as u32;
-        let late = transport.beat.since(transport.outgoing.time());
-        if late > 0 {
-            transport.outgoing.advance(late as u32);
+        let elapsed = u64::from(beats) * FRAME_SAMPLES as u64;
+        match u64::from(transport.ahead).checked_sub(elapsed) {
+            Some(ahead) => transport.ahead = ahead as u32,
+            None => {
+                // The timestamp is modulo 2^32, and so is what it advances by.
+                transport.outgoing.advance((elapsed - u64::from(transport.ahead)) as u32);
+                transport.ahead = 0;
+            }
         }
         if self.farewell {
             return self.prepare_silence();
@@ -217,6 +221,7 @@ impl Outbound {
         let Some(transport) = &mut self.transport else { return Prepared::Nothing };
         let pending = std::mem::take(&mut self.pending);
         transport.outgoing.advance(pending.samples);
+        transport.ahead += pending.samples;
         if sent {
             transport.outgoing.sent();
             self.marker = false;

@@ -167,3 +167,58 @@ fn a_repeated_description_keeps_the_stream_and_a_new_key_seals_anew() {
         assert_eq!(world.server.stats().not_authentic, 0);
     }
 }
+
+#[test]
+fn a_minute_of_speech_is_played_out_evenly_through_keepalives_and_strangers() {
+    let mut world = World::new(47);
+    let link = Impairment { jitter: Duration::from_millis(5), ..Impairment::default() };
+    let a = world.add(10, &Config::default(), Impairment::default());
+    let stranger = world.add(12, &Config::default(), Impairment::default());
+    let b = world.add(11, &Config::default(), link);
+    world.join(a);
+    world.join(b);
+    // Whose packets expire in B, at any time.
+    world.cue(Cue::Withhold { user: Some(user(11)), op: 5, times: u32::MAX });
+    world.join(stranger);
+    world.play(a, Tone::new(440.0, 0.5, Some(60 * SECOND)));
+    world.play(stranger, Tone::new(880.0, 0.5, Some(60 * SECOND)));
+    world.run(61 * SECOND);
+    let heard = world.peers[b].inbound.heard()[&user(10)];
+    assert_eq!((heard.lost, heard.late, heard.concealed_samples, heard.skipped_samples), (0, 0, 0, 0), "{heard:?}");
+    assert!(world.peers[b].inbound.received().unattributed > 2_000);
+}
+
+#[test]
+fn time_runs_on_over_rests_of_any_length() {
+    use crate::media::{Command, Outbound, Prepared, Session, Update};
+
+    let session = Session {
+        ssrc: model::Ssrc(1),
+        mode: crypto::Mode::Aes256GcmRtpsize,
+        key: crypto::Key::new([7; 32]),
+        seq: model::Seq(0),
+        time: model::RtpTime(0),
+    };
+    let mut outbound = Outbound::new(mixer::EncoderConfig::default(), crypto::Backend::AwsLc, false);
+    outbound.update(&Update::Session(session));
+    let mut elapsed = 0_u64;
+    // 17 and 60 hours: half of the timestamp's circle, and more than all of it.
+    for beats in [1, 3_000_000, 7, 10_800_000, u32::MAX] {
+        let source = Tone::new(440.0, 0.5, Some(Duration::from_millis(100)));
+        let (mut reader, feed) = mixer::prefetch::pipe(Box::new(source), mixer::prefetch::Config::default());
+        while matches!(reader.step(), mixer::prefetch::Step::Progress) {}
+        outbound.command(Command::Add { id: mixer::TrackId(1), track: Box::new(mixer::Track::new(feed)) });
+        let mut prepared = outbound.prepare(beats);
+        elapsed += u64::from(beats);
+        let mut packets = 0;
+        while let Prepared::Packet(len) = prepared {
+            let header = Header::read(outbound.packet(len)).unwrap();
+            assert_eq!(header.time.0, (elapsed * FRAME_SAMPLES as u64) as u32, "after {beats} beats");
+            outbound.finish(true);
+            prepared = outbound.prepare(1);
+            elapsed += 1;
+            packets += 1;
+        }
+        assert!(packets >= 10, "five frames and five of silence: {packets}");
+    }
+}

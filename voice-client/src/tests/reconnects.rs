@@ -11,6 +11,7 @@ use super::world::{CHANNEL, World, channel, guild, user};
 use crate::config::Config;
 use crate::error::{Cause, Closed};
 use crate::event::{Event, Recovery};
+use crate::info::VoiceServerUpdate;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,7 +153,9 @@ fn a_null_endpoint_keeps_the_call_until_the_next_server() {
     world.run(5 * SECOND);
     let sent = world.peers[a].wire.len();
     assert!(world.peers[a].closed.is_none() && !world.peers[a].is_up());
-    world.cue(Cue::ChangeEndpoint { guild: guild(), endpoint: None });
+    let updates = world.server.updates(user(10), guild(), channel(CHANNEL));
+    let now = world.now;
+    world.peers[a].control.handle_voice_server(now, VoiceServerUpdate::from_json(&updates.server).unwrap());
     world.run(2 * SECOND);
     assert!(world.peers[a].is_up() && world.peers[a].ended.is_empty());
     let after = world.peers[a].wire.len() - sent;
@@ -231,4 +234,92 @@ fn rejoins_are_bounded() {
         world.run(20 * SECOND);
     }
     assert!(matches!(world.peers[a].closed, Some(Closed::Lost(Cause::Closed { code: 4_006, .. }))));
+}
+
+#[test]
+fn leaving_cannot_be_undone_by_what_was_under_way() {
+    // A resume, a repeated description, and a move that completes: each while the end of speech is being sent.
+    for case in 0..3 {
+        let (mut world, a, _) = pair(34);
+        match case {
+            0 => {
+                world.cue(Cue::Withhold { user: Some(user(10)), op: 9, times: 1 });
+                world.cue(Cue::Sever { user: Some(user(10)) });
+                world.run(SECOND / 50);
+                let now = world.now;
+                world.peers[a].control.leave(now);
+                world.cue(Cue::Text { user: Some(user(10)), text: r#"{"op":9,"d":null}"#.into() });
+            }
+            1 => {
+                let now = world.now;
+                world.peers[a].control.leave(now);
+                world.cue(Cue::Describe { user: Some(user(10)), fresh_key: true });
+            }
+            _ => {
+                world.peers[a].main_gateway = false;
+                let updates = world.server.updates(user(10), guild(), channel(2_001));
+                let now = world.now;
+                let peer = &mut world.peers[a];
+                peer.control.join_channel(now, channel(2_001));
+                peer.control.handle_voice_server(now, VoiceServerUpdate::from_json(&updates.server).unwrap());
+                peer.control.leave(now);
+                let state = crate::info::VoiceStateUpdate::from_json(&updates.state).unwrap();
+                peer.control.handle_voice_state(now, state);
+            }
+        }
+        world.run(2 * SECOND);
+        assert_eq!(world.peers[a].closed, Some(Closed::Left), "case {case}");
+    }
+}
+
+#[test]
+fn a_server_that_resumes_and_cuts_again_is_given_up_in_the_end() {
+    let (mut world, a, _) = pair(35);
+    for _ in 0..40 {
+        world.cue(close(4_015));
+        world.run(SECOND / 10);
+    }
+    let resumes = world.peers[a]
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Reconnecting { by: Recovery::Resume { .. }, .. }));
+    assert!(resumes.count() <= 30, "resumes are bounded within a rejoin");
+    assert!(world.peers[a].dials < 40, "and paced: {} dials in four seconds", world.peers[a].dials);
+}
+
+#[test]
+fn joining_the_channel_again_while_it_is_won_back_cuts_nothing() {
+    let (mut world, a, _) = pair(36);
+    world.dead_dials = 1;
+    world.cue(Cue::Sever { user: Some(user(10)) });
+    let commands = world.peers[a].commands.len();
+    let now = world.now;
+    world.peers[a].control.join_channel(now, channel(CHANNEL));
+    world.run(3 * SECOND);
+    let peer = &world.peers[a];
+    assert_eq!(peer.answers.last(), Some(&Ok(())), "answered when the session was back");
+    assert_eq!(peer.commands.len(), commands, "and nothing was asked of the main gateway");
+    assert!(seqs(&world, a).windows(2).all(|pair| pair[1] == pair[0].next()));
+}
+
+#[test]
+fn a_4016_names_both_lists() {
+    let (mut world, a, _) = pair(37);
+    world.cue(close(4_016));
+    world.run(SECOND);
+    let text = world.peers[a].closed.clone().unwrap().to_string();
+    assert_eq!(text.matches("aead_aes256_gcm_rtpsize").count(), 2, "{text}");
+}
+
+#[test]
+fn a_voice_state_without_a_server_after_4014_is_asked_again_at_the_deadline() {
+    let (mut world, a, _) = pair(38);
+    world.cue(close(4_014));
+    let updates = world.server.updates(user(10), guild(), channel(2_001));
+    let now = world.now;
+    let state = crate::info::VoiceStateUpdate::from_json(&updates.state).unwrap();
+    world.peers[a].control.handle_voice_state(now, state);
+    world.run(12 * SECOND);
+    assert!(world.peers[a].is_up(), "{:?}", world.peers[a].events.last());
+    assert_eq!(world.server.members().find(|member| member.user == user(10)).unwrap().channel, Some(channel(2_001)));
 }

@@ -50,6 +50,7 @@ pub(super) struct Peer {
     pub(super) dials: u32,
     linked: bool,
     conn: Option<(ConnId, u64)>,
+    socket: u64,
     address: SocketAddr,
     ports: u16,
     up: Link<Vec<u8>>,
@@ -114,18 +115,13 @@ impl World {
     }
 
     fn add_peer(&mut self, id: u64, config: &Config, link: Impairment, linked: bool) -> usize {
-        let settings = InboundSettings {
-            receive: receive::Config::default().depth(config.jitter_depth),
-            backend: config.backend,
-            deaf: config.deaf,
-        };
         let index = self.peers.len();
         let port = 10_000 + 100 * index as u16;
         self.peers.push(Peer {
             user: user(id),
             control: Control::new(Settings::from(config), guild(), user(id), linked, id),
             outbound: Outbound::new(config.encoder, config.backend, config.mute),
-            inbound: Inbound::new(settings),
+            inbound: Inbound::new(InboundSettings::from(config)),
             ears: Ears::default(),
             events: Vec::new(),
             answers: Vec::new(),
@@ -137,6 +133,7 @@ impl World {
             dials: 0,
             linked,
             conn: None,
+            socket: 0,
             address: SocketAddr::from(([10, 0, 0, 1], port)),
             ports: port,
             up: Link::new(2 * id, Impairment::default()),
@@ -279,6 +276,7 @@ impl World {
             Output::OpenUdp { generation, .. } => {
                 peer.ports += 1;
                 peer.address.set_port(peer.ports);
+                peer.socket = generation;
                 peer.control.handle_udp_open(now, generation);
             }
             Output::Datagram(datagram) => peer.up.push(now, datagram.to_vec()),
@@ -354,7 +352,7 @@ impl World {
 impl Peer {
     fn update(&mut self, now: Instant, update: &Update) {
         self.outbound.update(update);
-        self.inbound.update(now, update);
+        self.inbound.update(now, update, &mut self.ears);
     }
 
     fn fire(&mut self, now: Instant) {
@@ -363,7 +361,7 @@ impl Peer {
         }
         while let Some(mut datagram) = self.down.poll(now) {
             if self.inbound.handle_datagram(now, &mut datagram, &mut self.ears) {
-                self.control.handle_discovery(now, &datagram);
+                self.control.handle_discovery(now, self.socket, &datagram);
             }
         }
         if self.inbound.poll_timeout().is_some_and(|at| at <= now) {
