@@ -157,9 +157,11 @@ impl Client {
         }
         if self.inner.link.as_ref().is_some_and(|link| link.user == update.user) {
             self.collect(update.guild, |wanted| {
-                if update.channel == Some(wanted.channel) {
-                    wanted.session = Some(update.session.clone());
-                }
+                // Answers come in order: what came before another channel's answer is of an earlier request.
+                (wanted.session, wanted.server) = match update.channel {
+                    Some(channel) if channel == wanted.channel => (Some(update.session.clone()), wanted.server.take()),
+                    _ => (None, None),
+                };
             });
         }
     }

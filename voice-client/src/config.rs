@@ -44,7 +44,8 @@ pub struct Config {
     pub mute: bool,
     /// Missed heartbeat acknowledgements that count as a lost connection.
     pub max_missed_acks: u32,
-    /// Audio that is read ahead of its playout, per track.
+    /// Audio that is read ahead of its playout, per track. More bridges slower sources, and costs more than memory: rings
+    /// that do not fit into the processor's cache make mixing slower.
     pub read_ahead: Duration,
     /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
@@ -179,7 +180,7 @@ impl Default for Config {
             deaf: false,
             mute: false,
             max_missed_acks: 2,
-            read_ahead: Duration::from_secs(1),
+            read_ahead: Duration::from_millis(250),
             max_readers: 64,
             clock_threads: 1,
             audio_queue: 128,

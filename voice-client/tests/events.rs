@@ -185,7 +185,7 @@ async fn a_lost_connection_is_told_and_resumed_and_audio_goes_on() {
     let track = call.play(Tone::new(440.0, 0.5, None));
     until("packets", || async { (sent(&call).await.0 > 10).then_some(()) }).await;
     let ssrc = member(&server, user(1)).await.unwrap().ssrc;
-    for round in 0..2 {
+    for attempt in 1..=2 {
         server.cue(Cue::Sever { user: Some(user(1)) }).await;
         let (cause, by) = event(&mut events, "reconnecting", |event| match event {
             Event::Reconnecting { cause, by } => Some((cause, by)),
@@ -193,7 +193,8 @@ async fn a_lost_connection_is_told_and_resumed_and_audio_goes_on() {
         })
         .await;
         assert!(matches!(cause, Cause::Cut(_)), "{cause:?}");
-        assert_eq!(by, Recovery::Resume { attempt: 1 }, "round {round}");
+        // Losses so close to each other count as one trouble.
+        assert_eq!(by, Recovery::Resume { attempt });
         event(&mut events, "resumed", |event| matches!(event, Event::Resumed).then_some(())).await;
     }
     let member = member(&server, user(1)).await.unwrap();

@@ -143,6 +143,28 @@ async fn files_of_every_format_seek_while_they_play() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_seeks_the_last_one_counts_and_a_dropped_one_happens() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    let track = talker.play(Tone::new(440.0, 0.5, None));
+    let secs = Duration::from_secs;
+    let both = async { tokio::join!(track.seek(secs(1_000)), track.seek(secs(100))) };
+    let (earlier, later) = within(PATIENCE, "two seeks", both).await;
+    assert!(matches!(earlier, Ok(_) | Err(SeekError::Superseded)), "{earlier:?}");
+    assert_eq!(later.unwrap(), secs(100));
+    let there = secs(100)..secs(999);
+    until("playing there", || async { track.position().await.filter(|it| there.contains(it)) }).await;
+
+    tokio::select! {
+        biased;
+        _ = track.seek(secs(2_000)) => {}
+        () = std::future::ready(()) => {}
+    }
+    until("playing there", || async { track.position().await.filter(|it| *it >= secs(2_000)) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_transport_mode_carries_audio() {
     let modes = [
         Mode::Aes256GcmRtpsize,
@@ -212,7 +234,10 @@ async fn a_raw_sink_sends_packets_of_any_legal_duration_as_they_are() {
         for packet in &written {
             within(PATIENCE, "a write", sink.write(packet)).await.unwrap();
         }
+        let mut events = talker.events();
         drop(sink);
+        let ended = |event| matches!(event, Event::TrackEnded { end: TrackEnd::Finished, .. }).then_some(());
+        event(&mut events, "the sink's end", ended).await;
         let arriving = async {
             let mut lens = Vec::new();
             while lens.len() < count {

@@ -3,6 +3,7 @@
 
 mod clock;
 mod dial;
+mod inlet;
 mod reader;
 mod udp;
 mod ws;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use model::UserId;
 use receive::Heard;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
+use super::inlet::Inlet;
 use crate::audio::{Frame, Tap};
 use crate::control::Generation;
 use crate::media::{Arrival, Inbound, Sink, Update};
@@ -19,8 +19,8 @@ use crate::stats::Received;
 
 /// The system's default holds some 166 packets.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
-/// Largest datagram there is.
-const DATAGRAM: usize = 65_536;
+/// Room for a datagram: media stays below the usual MTU. A longer one is cut, does not open, and is counted as noise.
+const DATAGRAM: usize = 2_048;
 /// Datagrams read in a row before timers get their turn.
 const BURST: usize = 64;
 
@@ -99,7 +99,7 @@ pub(super) async fn run(
     mut messages: mpsc::UnboundedReceiver<Message>,
     control: mpsc::UnboundedSender<Incoming>,
 ) {
-    let mut socket: Option<UdpSocket> = None;
+    let mut socket: Option<Inlet> = None;
     let mut generation = 0;
     let mut taps = Taps::default();
     let mut datagram = vec![0; DATAGRAM].into_boxed_slice();
@@ -110,7 +110,7 @@ pub(super) async fn run(
                 None => return,
                 Some(Message::Socket { generation: new, socket: opened }) => {
                     generation = new;
-                    socket = match opened.try_clone().and_then(UdpSocket::from_std) {
+                    socket = match Inlet::new(opened) {
                         Ok(socket) => Some(socket),
                         Err(error) => {
                             let _ = control.send(Incoming { generation, discovery: Err(error) });
@@ -146,18 +146,16 @@ pub(super) async fn run(
         }
         while let Some(ping) = inbound.poll_ping() {
             if let Some(socket) = &socket {
-                let _ = socket.try_send(&ping);
+                let _ = socket.send(&ping);
             }
         }
     }
 }
 
 /// Resolves when there may be something to read; never when there is no socket.
-async fn readable(socket: Option<&UdpSocket>) {
+async fn readable(socket: Option<&Inlet>) {
     match socket {
-        Some(socket) => {
-            let _ = socket.readable().await;
-        }
+        Some(socket) => socket.readable().await,
         None => std::future::pending().await,
     }
 }

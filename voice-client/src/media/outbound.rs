@@ -176,9 +176,10 @@ impl Outbound {
         self.mixer.pop_ended()
     }
 
-    /// Whether leaving may go on: the end of speech was sent, or cannot be.
+    /// Whether leaving may go on: the end of speech was sent, and a beat has passed since for it to arrive, or it cannot
+    /// be sent.
     pub fn farewelled(&self) -> bool {
-        self.farewell && (self.transport.is_none() || self.tail == 0)
+        self.farewell && (self.transport.is_none() || (self.tail == 0 && self.marker))
     }
 
     /// Whether the session's key is used up, so that nothing can be sent until there is another.
