@@ -72,7 +72,8 @@ async fn the_channel_that_the_call_is_in_is_no_join_and_another_one_is_a_move_th
     assert_eq!(client.calls().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread, so that all three are asked for before the first one can be complete.
+#[tokio::test]
 async fn of_concurrent_joins_the_last_one_counts() {
     let server = plain(Behaviour::default()).await;
     let (client, _) = linked(&server, user(1), config());

@@ -10,10 +10,9 @@ use std::time::Duration;
 use loopback::Config as Behaviour;
 use support::{PATIENCE, asset, assets, config, pair, plain, sent, until, within};
 use tokio::task::JoinSet;
-use voice_client::layer::mixer::{Chunk, Format, Info};
 use voice_client::source::file::File;
 use voice_client::source::generate::Tone;
-use voice_client::source::{Source, SourceError};
+use voice_client::source::{Chunk, Format, Info, Source, SourceError};
 use voice_client::{Call, Client, Closed, Track, TrackEnd};
 
 async fn ended(track: &Track, what: &str) -> TrackEnd {
