@@ -3,19 +3,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use atomic_waker::AtomicWaker;
-use mixer::{EncoderConfig, Source, prefetch};
+use mixer::{EncoderConfig, Source, TrackId, prefetch};
 use model::{ChannelId, FRAME, GuildId, UserId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audio::{self, Audio, Stream};
 use crate::config::Config;
 use crate::driver::{Beat, Readers, Request, Target, lock};
+use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
 use crate::event::{Events, Queue};
 use crate::media::{Arrival, Command};
 use crate::sink::OpusSink;
 use crate::stats::Stats;
-use crate::track::{Track, TrackEnd, TrackId};
+use crate::track::Track;
 
 /// One user's call in one guild. Cheap to clone; dropping the last clone leaves.
 #[derive(Clone)]
@@ -96,7 +97,7 @@ impl Call {
         let on_drain = waker.clone();
         let (pusher, feed) = prefetch::sink(FRAME, Arc::new(move || on_drain.wake()));
         self.add(mixer::Track::new(feed));
-        OpusSink::new(pusher, waker, self.shared.beat.clone(), self.clone())
+        OpusSink::new(pusher, waker, self.shared.beat.clone(), self.shared.closed.clone())
     }
 
     fn add(&self, track: mixer::Track) -> (TrackId, watch::Receiver<Option<TrackEnd>>) {

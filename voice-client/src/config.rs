@@ -6,7 +6,7 @@ use std::time::Duration;
 use crypto::{Backend, Mode};
 use mixer::EncoderConfig;
 
-use crate::driver::Dialer;
+use crate::dialer::Dialer;
 
 /// Settings of a [`Client`](crate::Client) and its calls. Every default suits a first bot.
 ///

@@ -2,11 +2,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::text;
+use mixer::TrackId;
 use model::{ChannelId, Ssrc, UserId};
 use tokio::sync::{Notify, watch};
 
+use crate::end::TrackEnd;
 use crate::error::{Cause, Closed};
-use crate::track::{TrackEnd, TrackId};
 
 /// Events that wait for a slow reader before they collapse.
 const BOUND: usize = 1_024;

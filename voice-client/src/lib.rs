@@ -6,7 +6,9 @@ mod call;
 mod client;
 mod config;
 mod control;
+mod dialer;
 mod driver;
+mod end;
 mod error;
 mod event;
 mod info;
@@ -22,7 +24,9 @@ pub use audio::{Audio, Frame, Stream};
 pub use call::Call;
 pub use client::Client;
 pub use config::{Config, Deadlines, Retry};
-pub use driver::{ClockStats, Dialer, Dialing};
+pub use dialer::{Dialer, Dialing};
+pub use driver::ClockStats;
+pub use end::TrackEnd;
 pub use error::{Cause, Closed, JoinError, Missing, Stage};
 pub use event::{Event, Events, Recovery};
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
@@ -30,7 +34,7 @@ pub use link::MainGateway;
 pub use media::Arrival;
 pub use sink::{OpusSink, SinkError};
 pub use stats::{Received, Sent, Stats};
-pub use track::{SeekError, Track, TrackEnd, TrackId};
+pub use track::{SeekError, Track};
 
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
 pub mod layer {
@@ -42,6 +46,7 @@ pub mod source {
     pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
 }
 
-pub use driver::Stream as ByteStream;
+pub use dialer::Stream as ByteStream;
 pub use gateway::Token;
+pub use mixer::TrackId;
 pub use model::{ChannelId, GuildId, Ssrc, UserId};

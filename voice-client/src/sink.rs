@@ -6,21 +6,21 @@ use std::task::Poll;
 use atomic_waker::AtomicWaker;
 use mixer::opus::OpusError;
 use mixer::prefetch::{Push, Pusher};
+use tokio::sync::watch;
 
-use crate::call::Call;
 use crate::driver::Beat;
 use crate::error::Closed;
 
 /// A raw Opus sink: packets of your own encoder go to the wire as they are, as long as nothing else plays.
 ///
 /// One [`write`](Self::write) resolves per packet sent, so that a loop around it is paced by the call. Dropping the
-/// sink ends it; as long as it lives, so does its call.
+/// sink ends it. It does not keep its call alive.
 pub struct OpusSink {
     /// Set until it is dropped.
     pusher: Option<Pusher>,
     waker: Arc<AtomicWaker>,
     beat: Beat,
-    call: Call,
+    closed: watch::Receiver<Option<Closed>>,
 }
 
 /// Why a packet was not taken.
@@ -36,8 +36,13 @@ pub enum SinkError {
 }
 
 impl OpusSink {
-    pub(crate) fn new(pusher: Pusher, waker: Arc<AtomicWaker>, beat: Beat, call: Call) -> Self {
-        Self { pusher: Some(pusher), waker, beat, call }
+    pub(crate) fn new(
+        pusher: Pusher,
+        waker: Arc<AtomicWaker>,
+        beat: Beat,
+        closed: watch::Receiver<Option<Closed>>,
+    ) -> Self {
+        Self { pusher: Some(pusher), waker, beat, closed }
     }
 
     /// Queues one Opus packet of any legal duration (2.5 to 120 ms), waiting until there is room: about one packet is
@@ -61,7 +66,10 @@ impl OpusSink {
             }
         });
         match push.await? {
-            Push::Closed => Err(SinkError::Closed(self.call.closed().await)),
+            Push::Closed => {
+                let closed = self.closed.wait_for(Option::is_some).await;
+                Err(SinkError::Closed(closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Aborted)))
+            }
             _ => {
                 self.beat.wake();
                 Ok(())

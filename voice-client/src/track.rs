@@ -2,13 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mixer::SourceError;
+use mixer::{SourceError, TrackId};
 use tokio::sync::watch;
 
 use crate::driver::{Beat, Mailbox};
+use crate::end::TrackEnd;
 use crate::media::Command;
-
-pub use mixer::TrackId;
 
 /// A source that plays in a call. Cheap to clone; dropping it changes nothing.
 #[derive(Clone)]
@@ -17,20 +16,6 @@ pub struct Track {
     beat: Beat,
     mailbox: Arc<Mailbox>,
     end: watch::Receiver<Option<TrackEnd>>,
-}
-
-/// How a track ended.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TrackEnd {
-    /// It was played to its end.
-    Finished,
-    /// It was stopped.
-    Stopped,
-    /// Its source failed. What had come of it was played.
-    Failed(SourceError),
-    /// The call is over.
-    CallClosed,
 }
 
 /// Why a seek did not happen.

@@ -5,6 +5,7 @@ mod clock;
 mod dial;
 mod inlet;
 mod reader;
+mod time;
 mod udp;
 mod ws;
 
@@ -13,26 +14,28 @@ use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mixer::TrackId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::audio::{Frame, Tap};
 use crate::config::Config;
 use crate::control::{Control, Output};
+use crate::dialer::Dialer;
+use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
 use crate::event::{Event, Queue};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
 use crate::media::{Arrival, Notice, Removed, Update};
 use crate::stats::Stats;
-use crate::track::{TrackEnd, TrackId};
 
 pub use clock::ClockStats;
 pub(crate) use clock::{Beat, Clock, Place};
 pub(crate) use dial::dialer;
-pub use dial::{Dialer, Dialing, Stream};
 pub(crate) use reader::{Mailbox, Readers};
-use udp::{Message, now, sleep_until};
+use time::{now, sleep_until};
+use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
 
 /// What handles of a call say to its task.

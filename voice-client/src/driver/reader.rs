@@ -16,7 +16,7 @@ use mixer::prefetch::{Reader, Step};
 use mixer::{Info, SourceError, TrackId};
 use tokio::sync::oneshot;
 
-use super::udp::now;
+use super::time::now;
 use super::{Beat, lock};
 use crate::media::Command;
 

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, oneshot};
 
 use super::inlet::Inlet;
+use super::time::{now, sleep_until};
 use crate::audio::{Frame, Tap};
 use crate::control::Generation;
 use crate::media::{Arrival, Inbound, Sink, Update};
@@ -158,17 +159,4 @@ async fn readable(socket: Option<&Inlet>) {
         Some(socket) => socket.readable().await,
         None => std::future::pending().await,
     }
-}
-
-pub(super) async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The driver reads the clock, and hands it to everything else.
-#[expect(clippy::disallowed_methods, reason = "the driver is where clocks are read")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

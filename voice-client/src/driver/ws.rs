@@ -11,8 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::dial::{Dialer, Stream};
 use crate::control::Generation;
+use crate::dialer::{Dialer, Dialing, Stream};
 
 /// Read buffer; the default of 128 KiB is most of a connection's memory.
 const READ_BUFFER: usize = 4 * 1024;
@@ -105,7 +105,7 @@ impl Ws {
     }
 }
 
-async fn open(dialing: super::dial::Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Stream>>, String> {
+async fn open(dialing: Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Stream>>, String> {
     let stream = dialing.await.map_err(|error| format!("cannot reach {url}: {error}"))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mixer::TrackId;
 use tokio::sync::{mpsc, oneshot};
 
 use self::call::Call;
@@ -20,7 +21,6 @@ use self::thread::{Message, Thread};
 use super::lock;
 use crate::media::{Command, Notice, Outbound, Update};
 use crate::stats::Sent;
-use crate::track::TrackId;
 
 /// All clock threads of a client; each is started when it is first needed.
 pub(crate) struct Clock {

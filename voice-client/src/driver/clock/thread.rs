@@ -7,15 +7,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mixer::TrackId;
 use model::FRAME;
 use tokio::sync::oneshot;
 
 use super::Counters;
 use super::call::Call;
-use crate::driver::udp::now;
+use crate::driver::time::now;
 use crate::media::{Command, Update};
 use crate::stats::Sent;
-use crate::track::TrackId;
 
 /// Deadlines per period. With 20 to 40 a thread holds thousands of calls; with one, most of them are late.
 const PHASES: usize = 40;
