@@ -1,7 +1,5 @@
 //! RTP and RTCP share one key, so their nonces must never meet: each counts in its own half of the 32-bit space.
 
-use crate::seal::SealError;
-
 /// Bytes of the longest nonce (XChaCha20, XSalsa20); AES-GCM uses the first 12 (NIST SP 800-38D, section 8.2.1).
 pub(crate) const NONCE_LEN: usize = 24;
 
@@ -44,15 +42,12 @@ impl Nonces {
         Self { rtp: Half::Rtp.start() as u64, rtcp: Half::Rtcp.start() as u64 }
     }
 
-    /// Uses up the next counter of `half`, for ever.
-    pub(crate) fn take(&mut self, half: Half) -> Result<u32, SealError> {
+    /// Uses up the next counter of `half`, for ever; `None` when all are.
+    pub(crate) fn take(&mut self, half: Half) -> Option<u32> {
         let next = self.next_mut(half);
-        if *next >= half.end() {
-            return Err(SealError::NoncesUsedUp(half));
-        }
-        let counter = *next as u32;
+        let counter = (*next < half.end()).then_some(*next as u32)?;
         *next += 1;
-        Ok(counter)
+        Some(counter)
     }
 
     /// Skips the counters before this one, in its half. Counters never move back.
@@ -72,34 +67,33 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::{Half, Nonces};
-    use crate::SealError;
 
     #[test]
     fn each_half_starts_at_its_own_end() {
         let mut nonces = Nonces::new();
-        assert_eq!(nonces.take(Half::Rtp), Ok(0));
-        assert_eq!(nonces.take(Half::Rtcp), Ok(0x8000_0000));
-        assert_eq!(nonces.take(Half::Rtp), Ok(1));
-        assert_eq!(nonces.take(Half::Rtcp), Ok(0x8000_0001));
+        assert_eq!(nonces.take(Half::Rtp), Some(0));
+        assert_eq!(nonces.take(Half::Rtcp), Some(0x8000_0000));
+        assert_eq!(nonces.take(Half::Rtp), Some(1));
+        assert_eq!(nonces.take(Half::Rtcp), Some(0x8000_0001));
     }
 
     #[test]
     fn rtp_never_enters_the_rtcp_half() {
         let mut nonces = Nonces::new();
         nonces.skip_to(0x7FFF_FFFF);
-        assert_eq!(nonces.take(Half::Rtp), Ok(0x7FFF_FFFF));
-        assert_eq!(nonces.take(Half::Rtp), Err(SealError::NoncesUsedUp(Half::Rtp)));
-        assert_eq!(nonces.take(Half::Rtp), Err(SealError::NoncesUsedUp(Half::Rtp)));
-        assert_eq!(nonces.take(Half::Rtcp), Ok(0x8000_0000));
+        assert_eq!(nonces.take(Half::Rtp), Some(0x7FFF_FFFF));
+        assert_eq!(nonces.take(Half::Rtp), None);
+        assert_eq!(nonces.take(Half::Rtp), None);
+        assert_eq!(nonces.take(Half::Rtcp), Some(0x8000_0000));
     }
 
     #[test]
     fn rtcp_never_wraps_into_the_rtp_half() {
         let mut nonces = Nonces::new();
         nonces.skip_to(u32::MAX);
-        assert_eq!(nonces.take(Half::Rtcp), Ok(u32::MAX));
-        assert_eq!(nonces.take(Half::Rtcp), Err(SealError::NoncesUsedUp(Half::Rtcp)));
-        assert_eq!(nonces.take(Half::Rtp), Ok(0));
+        assert_eq!(nonces.take(Half::Rtcp), Some(u32::MAX));
+        assert_eq!(nonces.take(Half::Rtcp), None);
+        assert_eq!(nonces.take(Half::Rtp), Some(0));
     }
 
     #[test]
@@ -107,8 +101,8 @@ mod tests {
         let mut nonces = Nonces::new();
         nonces.skip_to(10);
         nonces.skip_to(5);
-        assert_eq!(nonces.take(Half::Rtp), Ok(10));
+        assert_eq!(nonces.take(Half::Rtp), Some(10));
         nonces.skip_to(10);
-        assert_eq!(nonces.take(Half::Rtp), Ok(11));
+        assert_eq!(nonces.take(Half::Rtp), Some(11));
     }
 }

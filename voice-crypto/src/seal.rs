@@ -102,7 +102,8 @@ impl Sealer {
             nonce[..len].copy_from_slice(&clear[..len]);
             return Ok(nonce);
         }
-        nonce[..4].copy_from_slice(&self.nonces.take(half)?.to_le_bytes());
+        let counter = self.nonces.take(half).ok_or(SealError::NoncesUsedUp(half))?;
+        nonce[..4].copy_from_slice(&counter.to_le_bytes());
         if self.mode == Mode::XSalsa20Poly1305Suffix {
             nonce[4..].copy_from_slice(&self.nonce_tail);
         }

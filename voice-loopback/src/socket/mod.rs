@@ -1,3 +1,4 @@
+mod message;
 mod owner;
 mod paths;
 mod tls;
@@ -14,7 +15,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::owner::{BUFFER, Event, Owner};
+use self::message::Event;
+use self::owner::{BUFFER, Owner};
 use self::paths::Paths;
 use self::tls::Identity;
 use crate::config::Config;

@@ -2,35 +2,20 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bytes::Bytes;
-use model::{ChannelId, GuildId, UserId};
 use tokio::net::UdpSocket;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::sleep_until;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::message::{Event, Order};
 use super::paths::Paths;
-use super::websocket::Order;
-use crate::script::Cue;
-use crate::server::{ConnId, Dispatch, Member, Output, Server, Stats, Updates};
+
+use crate::server::{ConnId, Dispatch, Output, Server};
 
 /// Datagrams read before others get their turn.
 const BURST: usize = 64;
 
 /// Any UDP datagram fits.
 pub(super) const BUFFER: usize = 65_536;
-
-/// What happens to the server, beside datagrams and time.
-pub(super) enum Event {
-    Opened { conn: ConnId, query: String, orders: mpsc::Sender<Order> },
-    Text { conn: ConnId, text: Utf8Bytes },
-    Binary { conn: ConnId, frame: Bytes },
-    Closed { conn: ConnId, code: Option<u16> },
-    Updates { user: UserId, guild: GuildId, channel: ChannelId, reply: oneshot::Sender<Updates> },
-    Cue { cue: Cue, reply: oneshot::Sender<()> },
-    Stats { reply: oneshot::Sender<Stats> },
-    Members { reply: oneshot::Sender<Vec<Member>> },
-}
 
 /// The one task that owns the server and its UDP socket.
 pub(super) struct Owner {

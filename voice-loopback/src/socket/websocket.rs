@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::owner::Event;
+use super::message::{Event, Order};
 use crate::server::ConnId;
 
 /// TLS and HTTP handshakes, and any one send, take at most this long.
@@ -33,13 +33,6 @@ const READ_BUFFER: usize = 4 * 1_024;
 
 /// How the request of a client starts whose URL has no path.
 const SLASHLESS: &[u8; 5] = b"GET ?";
-
-/// What the owner of the server tells a WebSocket's task; dropping the channel severs the connection.
-pub(super) enum Order {
-    Text(String),
-    Binary(Vec<u8>),
-    Close(u16, String),
-}
 
 /// Accepts WebSockets, each served by a task of its own. Never returns.
 pub(super) async fn accept(
