@@ -98,6 +98,9 @@ impl Sealer {
     fn nonce(&mut self, half: Half, clear: &[u8]) -> Result<[u8; NONCE_LEN], SealError> {
         let mut nonce = [0; NONCE_LEN];
         if self.mode == Mode::XSalsa20Poly1305 {
+            if half == Half::Rtcp {
+                return Err(SealError::NoRtcp);
+            }
             let len = clear.len().min(NONCE_LEN);
             nonce[..len].copy_from_slice(&clear[..len]);
             return Ok(nonce);
@@ -134,6 +137,9 @@ pub enum SealError {
     /// All 2^31 nonces of this half are used; going on would give the key away.
     #[error("all 2^31 {0:?} nonces of this key are used up: join afresh, for a new key")]
     NoncesUsedUp(Half),
+    /// In `xsalsa20_poly1305` the nonce is the clear header, which for RTCP is the same in every report.
+    #[error("xsalsa20_poly1305 has no safe nonce for RTCP: send no reports in this mode")]
+    NoRtcp,
     /// The cipher takes no text of this length. No datagram is that long.
     #[error("the cipher refuses a text of this length")]
     Refused,

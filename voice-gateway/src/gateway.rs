@@ -104,6 +104,7 @@ impl Gateway {
             }
             Session::Described { .. } => {
                 self.socket = Socket::Resuming;
+                self.sequence.expect_replay();
                 self.queue_text(&self.resume());
             }
             Session::Identified | Session::Ready(_) | Session::Ended => self.lose(Loss::TokenSpent),
@@ -124,7 +125,9 @@ impl Gateway {
             return;
         }
         match text::read_counting(text, &mut self.stats.unknown_fields) {
-            Ok(text::Frame { seq: Some(seq), .. }) if !self.sequence.accept(seq) => self.stats.duplicates += 1,
+            Ok(text::Frame { seq: Some(seq), message }) if message.is_numbered() && !self.sequence.accept(seq) => {
+                self.stats.duplicates += 1;
+            }
             Ok(frame) => self.handle_message(now, frame.message),
             Err(error) => self.handle_malformed(error),
         }

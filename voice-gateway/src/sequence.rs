@@ -1,21 +1,29 @@
-/// How far behind the last one a number still counts as a replay. More than any server keeps for replay; a number from
-/// farther back is a counter that started anew, and must not silence the connection.
+/// How far behind the last one a number counts as a replay. More than any server keeps; a number from farther back is a
+/// counter that started anew.
 const REPLAY: u16 = 1_024;
 
 /// The server's counter, shared by text and binary messages, modulo 2^16: what `seq_ack` says, and what is a replay.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sequence {
     last: Option<u16>,
+    /// A resume was asked for, and nothing newer than before it has come since. Only then are there replays; at any other
+    /// time a number that goes back is a counter that started anew, and must not silence the connection.
+    replaying: bool,
 }
 
 impl Sequence {
-    /// Takes note of a number; false when it has been seen before.
+    /// What follows may have been seen before.
+    pub(crate) fn expect_replay(&mut self) {
+        self.replaying = true;
+    }
+
+    /// Takes note of a number; false when it is one of a replay that has been seen before.
     pub(crate) fn accept(&mut self, seq: u16) -> bool {
-        let replayed = self.last.is_some_and(|last| last.wrapping_sub(seq) < REPLAY);
-        if !replayed {
-            self.last = Some(seq);
+        if self.replaying && self.last.is_some_and(|last| last.wrapping_sub(seq) < REPLAY) {
+            return false;
         }
-        !replayed
+        (self.last, self.replaying) = (Some(seq), false);
+        true
     }
 
     /// The last number, -1 before the first.
@@ -42,7 +50,8 @@ mod tests {
     fn replays_are_seen_across_the_wrap() {
         let mut sequence = Sequence::default();
         assert!(sequence.accept(3));
-        for seq in [3, 2, 0, 65_535, 65_000] {
+        sequence.expect_replay();
+        for seq in [65_000, 65_535, 0, 2, 3] {
             assert!(!sequence.accept(seq), "{seq}");
             assert_eq!(sequence.ack(), 3);
         }
@@ -52,8 +61,14 @@ mod tests {
     #[test]
     fn a_counter_that_starts_anew_is_followed() {
         let mut sequence = Sequence::default();
-        assert!(sequence.accept(REPLAY));
+        for last in [300, REPLAY] {
+            assert!(sequence.accept(last));
+            assert!(sequence.accept(0));
+            assert!(sequence.accept(1));
+        }
+        assert!(sequence.accept(2 * REPLAY));
+        sequence.expect_replay();
+        assert!(sequence.accept(0), "too far back for a replay");
         assert!(sequence.accept(0));
-        assert!(sequence.accept(1));
     }
 }

@@ -248,6 +248,18 @@ fn resuming_before_any_number_says_minus_one() {
 }
 
 #[test]
+fn a_stray_seq_on_an_unnumbered_message_silences_nothing() {
+    let mut world = World::described();
+    world.server(Some(500), &Message::ClientDisconnect(text::ClientDisconnect { user: UserId::new(3).expect("id") }));
+    world.outputs();
+    world.gateway.handle_closed(world.now);
+    world.gateway.handle_open(world.now);
+    world.outputs();
+    world.server(Some(499), &Message::Resumed);
+    assert_eq!(world.events(), [Event::Resumed]);
+}
+
+#[test]
 fn replayed_messages_are_passed_on_once() {
     let mut world = World::described();
     let welcome = binary::Message::Welcome { transition: 1, welcome: vec![4] };

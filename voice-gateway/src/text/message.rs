@@ -40,6 +40,12 @@ macro_rules! messages {
                 }
             }
 
+            /// Whether a v8 server gives it a `seq`: ready, session description, heartbeat acknowledgement, hello and
+            /// resumed have none.
+            pub fn is_numbered(&self) -> bool {
+                !matches!(self.op(), 2 | 4 | 6 | 8 | RESUMED)
+            }
+
             /// Reads a payload; adds the fields that nobody here knows to `unknown_fields`.
             pub(super) fn read(op: u64, data: &str, unknown_fields: &mut u64) -> serde_json::Result<Self> {
                 Ok(match op {
