@@ -77,52 +77,73 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
             return Err(error.into());
         }
     };
-    let recorder = args.record.map(|folder| Recorder::start(&call, &folder)).transpose()?;
+    let mut failure: Option<Box<dyn Error>> = None;
+    let mut recorder = None;
+    if let Some(folder) = args.record {
+        match Recorder::start(&call, &folder) {
+            Ok(started) => recorder = Some(started),
+            Err(error) => failure = Some(format!("cannot record into {}: {error}", folder.display()).into()),
+        }
+    }
     tokio::spawn(tell(call.clone().events()));
 
-    let playing = play(&call, args.play, args.delay);
-    let closed = match args.secs {
-        Some(secs) => tokio::select! {
-            closed = call.closed() => Some(closed),
-            () = tokio::time::sleep(secs) => None,
-            () = async { playing.await; std::future::pending().await } => None,
-        },
-        None => tokio::select! {
-            closed = call.closed() => Some(closed),
-            played = playing => {
-                if played { tokio::time::sleep(Duration::from_secs(1)).await } else { call.closed().await; }
-                call.is_closed()
+    let mut played = Ok(false);
+    if failure.is_none() {
+        let over = async {
+            match args.secs {
+                Some(secs) => tokio::time::sleep(secs).await,
+                None => std::future::pending().await,
             }
-            _ = tokio::signal::ctrl_c() => None,
-        },
-    };
-    let stats = call.stats().await.unwrap_or_default();
-    let files = match recorder {
-        Some(recorder) => recorder.stop().await?,
-        None => Files::new(),
-    };
+        };
+        let playing = async {
+            played = play(&call, args.play, args.delay).await;
+            match (&played, args.secs) {
+                // Without files and an end of its own it stays until it is told to go.
+                (Ok(true) | Err(_), None) => tokio::time::sleep(Duration::from_secs(1)).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = call.closed() => {}
+            () = over => {}
+            () = playing => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    let closed = call.is_closed();
     call.leave().await;
+    let stats = call.stats().await.unwrap_or_default();
+    let mut files = Files::new();
+    if let Some(recorder) = recorder {
+        match recorder.stop().await {
+            Ok(written) => files = written,
+            Err(error) => failure = Some(error.into()),
+        }
+    }
     if args.json {
         let closed = closed.as_ref().map(|closed| json!({"code": closed.code(), "reason": closed.to_string()}));
         println!("RESULT {}", result(user, &stats, &files, closed.as_ref()));
     }
-    match closed {
-        None | Some(Closed::Left) => Ok(()),
-        Some(closed) => Err(closed.into()),
+    match (failure, played, closed) {
+        (Some(failure), _, _) => Err(failure),
+        (None, Err(error), _) => Err(error.into()),
+        (None, Ok(_), None | Some(Closed::Left)) => Ok(()),
+        (None, Ok(_), Some(closed)) => Err(closed.into()),
     }
 }
 
-/// Plays the files one after the other; `false` when there are none.
-async fn play(call: &Call, files: Vec<PathBuf>, delay: Duration) -> bool {
+/// Plays the files one after the other; says whether there were any. The last failure is returned, after all were tried.
+async fn play(call: &Call, files: Vec<PathBuf>, delay: Duration) -> Result<bool, source::SourceError> {
     tokio::time::sleep(delay).await;
-    let any = !files.is_empty();
+    let mut played = Ok(!files.is_empty());
     for file in files {
         eprintln!("playing {}", file.display());
         if let TrackEnd::Failed(error) = call.play(source::file::File::new(file)).ended().await {
             eprintln!("{error}");
+            played = Err(error);
         }
     }
-    any
+    played
 }
 
 async fn tell(mut events: voice_client::Events) {

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use atomic_waker::AtomicWaker;
 use mixer::{EncoderConfig, Source, TrackId, prefetch};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     readers: Arc<Readers>,
     next_track: Arc<AtomicU64>,
     closed: watch::Receiver<Option<Closed>>,
+    /// The figures of the call when it was over.
+    last: Arc<OnceLock<Stats>>,
     /// Somebody has asked to leave.
     leaving: AtomicBool,
     /// Events since the call began, until somebody asks for them.
@@ -50,14 +52,15 @@ pub(crate) struct Parts {
     pub(crate) next_track: Arc<AtomicU64>,
     pub(crate) closed: watch::Receiver<Option<Closed>>,
     pub(crate) events: Arc<Queue>,
+    pub(crate) last: Arc<OnceLock<Stats>>,
 }
 
 impl Call {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { guild, user, config, requests, beat, readers, next_track, closed, events } = parts;
+        let Parts { guild, user, config, requests, beat, readers, next_track, closed, events, last } = parts;
         let events = Mutex::new(Some(events));
         let leaving = AtomicBool::new(false);
-        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, leaving, events };
+        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, last, leaving, events };
         Self { shared: Arc::new(shared) }
     }
 
@@ -200,11 +203,17 @@ impl Call {
         stream
     }
 
-    /// Figures since the call began; `None` when it is over.
+    /// Figures since the call began, the last ones when it is over; `None` when its runtime took it down.
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
         self.tell(Request::Stats(reply));
-        answer.await.ok()
+        match answer.await {
+            Ok(stats) => Some(stats),
+            Err(_) => {
+                self.closed().await;
+                self.shared.last.get().cloned()
+            }
+        }
     }
 
     pub(crate) fn tell(&self, request: Request) {

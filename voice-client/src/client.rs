@@ -240,7 +240,7 @@ impl Client {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (notify, notices) = mpsc::unbounded_channel();
         let (closed, closed_watch) = watch::channel(None);
-        let events = Arc::default();
+        let (events, last) = (Arc::default(), Arc::default());
         let outbound = Outbound::new(config.encoder, config.backend, config.mute);
         let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
         let beat = place.beat().clone();
@@ -255,6 +255,7 @@ impl Client {
             notices,
             events: Arc::clone(&events),
             closed,
+            last: Arc::clone(&last),
         };
         tokio::spawn(driver::run(task));
         Ok(Call::new(Parts {
@@ -267,6 +268,7 @@ impl Client {
             next_track: inner.next_track.clone(),
             closed: closed_watch,
             events,
+            last,
         }))
     }
 }

@@ -8,15 +8,17 @@ use model::UserId;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
+    /// Whether the session is up, and its WebSocket.
+    pub connected: bool,
     /// What was sent.
     pub sent: Sent,
     /// What was received, as a whole.
     pub received: Received,
     /// What was heard, by user.
     pub heard: BTreeMap<UserId, receive::Stats>,
-    /// Transport mode in use.
+    /// Transport mode of the latest session.
     pub mode: Option<Mode>,
-    /// DAVE version of the session; 0 is no end-to-end encryption.
+    /// DAVE version of the latest session; 0 is no end-to-end encryption.
     pub dave_version: u16,
     /// Round trip of the WebSocket, from heartbeats.
     pub ws_round_trip: Option<Duration>,

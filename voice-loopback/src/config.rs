@@ -1,18 +1,18 @@
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crypto::Mode;
 
-/// How the server behaves.
-#[derive(Clone, Debug)]
+/// How the server behaves. `Debug` leaves out the seed, from which every key follows.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// Where clients send media: the `ip` and `port` of op 2. Default `127.0.0.1:50000`.
     pub udp: SocketAddr,
     /// The endpoint that VOICE_SERVER_UPDATE names, `host:port`. Default `127.0.0.1:443`.
     pub endpoint: String,
-    /// The transport modes on offer, in this order. Default: both that Discord offers. The retired ones that are not
-    /// `rtpsize` are served without header extensions only.
+    /// The transport modes on offer, in this order. Default: both that Discord offers.
     pub modes: Vec<Mode>,
     /// Forwarded packets carry a header extension (X bit) with the speaker's flags, as Discord's do. Default off.
     pub extension: bool,
@@ -22,6 +22,7 @@ pub struct Config {
     /// It can be resumed for at least 30 s, whatever this says. Default zero: the others see it at once.
     pub grace: Duration,
     /// The interval of op 8. A client that is silent for two of them is closed with 4009. Default 13,750 ms, Discord's.
+    /// Much less than 100 ms closes clients that refuse to beat that often, as those of `voice-gateway` do.
     pub heartbeat_interval: Duration,
     /// Admit only tokens that [`Server::updates`](crate::Server::updates) has issued: any other closes with 4004.
     /// Default off: any token, session and guild will do.
@@ -47,6 +48,22 @@ impl Default for Config {
             max_connections: 4_096,
             seed: 0,
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("udp", &self.udp)
+            .field("endpoint", &self.endpoint)
+            .field("modes", &self.modes)
+            .field("extension", &self.extension)
+            .field("padding", &self.padding)
+            .field("grace", &self.grace)
+            .field("heartbeat_interval", &self.heartbeat_interval)
+            .field("issued_only", &self.issued_only)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,6 +121,13 @@ impl Config {
     #[must_use]
     pub fn issued_only(mut self, issued_only: bool) -> Self {
         self.issued_only = issued_only;
+        self
+    }
+
+    /// Sets [`max_connections`](Self::max_connections).
+    #[must_use]
+    pub fn max_connections(mut self, max_connections: usize) -> Self {
+        self.max_connections = max_connections;
         self
     }
 

@@ -37,13 +37,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> io::Result<()> {
-    let (ws, udp) = (flags.options.ws, flags.options.udp);
-    let loopback = Loopback::start(flags.options).await.map_err(|cause| {
-        io::Error::new(cause.kind(), format!("cannot listen on {ws} (TCP) and {udp} (UDP): {cause}"))
-    })?;
-    if let (Some(path), Some(pem)) = (&flags.ca_out, loopback.ca_pem()) {
-        std::fs::write(path, pem)
-            .map_err(|cause| io::Error::new(cause.kind(), format!("cannot write {}: {cause}", path.display())))?;
+    let loopback = Loopback::start(flags.options).await?;
+    match (&flags.ca_out, loopback.ca_pem()) {
+        (Some(path), Some(pem)) => std::fs::write(path, pem)
+            .map_err(|cause| io::Error::new(cause.kind(), format!("cannot write {}: {cause}", path.display())))?,
+        (Some(path), None) => {
+            let path = path.display();
+            writeln!(io::stderr(), "voice-loopback: {path} is not written: with --plain-ws there is no certificate")?;
+        }
+        (None, _) => {}
     }
     writeln!(io::stdout(), "LISTENING ws={} udp={}", loopback.ws_addr(), loopback.udp_addr())?;
     io::stdout().flush()?;

@@ -69,7 +69,7 @@ pub enum Cue {
         /// Whom.
         user: Option<UserId>,
     },
-    /// Send the session description (op 4) again.
+    /// Send the session description (op 4) again, to those who have a WebSocket.
     Describe {
         /// To whom.
         user: Option<UserId>,

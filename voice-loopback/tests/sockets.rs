@@ -1,7 +1,7 @@
 //! The server on real sockets: TLS, WebSockets, UDP.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crypto::{Backend, Key, MAX_OVERHEAD, Mode, Opener, Sealer};
 use futures_util::{SinkExt, StreamExt};
@@ -12,11 +12,15 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use udp::{discovery, keepalive, rtp};
 use voice_loopback::{Config, Cue, Impairment, Loopback, Options};
+
+/// What has not come by then was lost.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -48,9 +52,13 @@ async fn tls(loopback: &Loopback, name: &str) -> Box<dyn Stream> {
     Box::new(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("trusted"))
 }
 
+async fn recv(udp: &UdpSocket, buffer: &mut [u8]) -> usize {
+    timeout(PATIENCE, udp.recv(buffer)).await.expect("in time").expect("a datagram")
+}
+
 async fn hear(websocket: &mut WebSocketStream<Box<dyn Stream>>, op: u64) -> Value {
     loop {
-        let message = websocket.next().await.expect("open").expect("a message");
+        let message = timeout(PATIENCE, websocket.next()).await.expect("in time").expect("open").expect("a message");
         let message: Value = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
         if message["op"] == op {
             return message["d"].clone();
@@ -81,7 +89,7 @@ async fn join(loopback: &Loopback, id: u64, url: &str) -> Client {
     udp.connect(loopback.udp_addr()).await.expect("connected");
     udp.send(&discovery::request(ssrc)).await.expect("sent");
     let mut answer = [0; 100];
-    let len = udp.recv(&mut answer).await.expect("an answer");
+    let len = recv(&udp, &mut answer).await;
     let found = discovery::read_response(&answer[..len]).expect("a response");
     assert_eq!(found.address, udp.local_addr().expect("an address"));
 
@@ -108,7 +116,7 @@ impl Client {
 
     async fn receive(&mut self) -> Vec<u8> {
         let mut packet = vec![0; 65_536];
-        let len = self.udp.recv(&mut packet).await.expect("a datagram");
+        let len = recv(&self.udp, &mut packet).await;
         let header = rtp::Header::read(&packet[..len]).expect("RTP");
         self.opener.open(&mut packet[..len], header.clear_len()).expect("authentic").to_vec()
     }
@@ -129,13 +137,15 @@ async fn two_clients_hear_each_other_over_tls() {
 
     loopback.cue(Cue::Garbage { user: Some(user(1)), len: 1_000 }).await;
     let mut garbage = [0; 2_000];
-    assert_eq!(first.udp.recv(&mut garbage).await.expect("a datagram"), 1_000);
+    assert_eq!(recv(&first.udp, &mut garbage).await, 1_000);
 
     let mut dispatches = loopback.dispatches();
     loopback.cue(Cue::Kick { user: user(1) }).await;
-    assert_eq!(dispatches.recv().await.expect("a dispatch").event, "VOICE_STATE_UPDATE");
+    let dispatch = timeout(PATIENCE, dispatches.recv()).await.expect("in time");
+    assert_eq!(dispatch.expect("a dispatch").event, "VOICE_STATE_UPDATE");
     let closed = loop {
-        match first.websocket.next().await.expect("a close frame first").expect("a message") {
+        let message = timeout(PATIENCE, first.websocket.next()).await.expect("in time");
+        match message.expect("a close frame first").expect("a message") {
             Message::Close(frame) => break frame.expect("a code"),
             _ => continue,
         }
@@ -152,7 +162,7 @@ async fn a_severed_connection_ends_without_a_close_frame() {
     assert_eq!(loopback.ca_pem(), None);
     let mut client = join(&loopback, 1, "ws://127.0.0.1/?v=8").await;
     loopback.cue(Cue::Sever { user: None }).await;
-    while let Some(Ok(message)) = client.websocket.next().await {
+    while let Some(Ok(message)) = timeout(PATIENCE, client.websocket.next()).await.expect("in time") {
         assert!(!message.is_close());
     }
     assert!(loopback.members().await.iter().all(|member| !member.connected));
@@ -175,19 +185,22 @@ async fn impairments_apply_in_the_direction_asked_for() {
     let loopback = Loopback::start(Options::default().plain(true).outgoing(doubled).seed(1)).await.expect("started");
     let client = join(&loopback, 1, "ws://127.0.0.1/?v=8").await;
     let mut answer = [0; 100];
-    client.udp.recv(&mut answer).await.expect("the second answer to discovery");
+    recv(&client.udp, &mut answer).await; // the second answer to discovery
     client.udp.send(&keepalive::ping(7)).await.expect("sent");
     for _ in 0..2 {
-        let len = client.udp.recv(&mut answer).await.expect("an answer");
+        let len = recv(&client.udp, &mut answer).await;
         assert_eq!(keepalive::read_pong(&answer[..len]), Some(7));
     }
     assert_eq!(loopback.stats().await.pings, 1);
 
-    let lossy = Impairment { loss: 1.0, ..Impairment::default() };
-    let loopback = Loopback::start(Options::default().plain(true).incoming(lossy)).await.expect("started");
+    let loopback = Loopback::start(Options::default().plain(true).incoming(doubled)).await.expect("started");
     let udp = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     udp.send_to(&keepalive::ping(7), loopback.udp_addr()).await.expect("sent");
-    assert_eq!(loopback.stats().await.pings, 0);
+    for _ in 0..2 {
+        let len = recv(&udp, &mut answer).await;
+        assert_eq!(keepalive::read_pong(&answer[..len]), Some(7));
+    }
+    assert_eq!(loopback.stats().await.pings, 2);
 }
 
 #[tokio::test]
@@ -196,7 +209,7 @@ async fn what_is_no_websocket_is_refused() {
     let mut tcp = TcpStream::connect(loopback.ws_addr()).await.expect("connected");
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     let mut answer = Vec::new();
-    _ = tcp.read_to_end(&mut answer).await;
+    _ = timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("in time");
     assert!(!answer.starts_with(b"HTTP/1.1 101"));
     join(&loopback, 1, "ws://127.0.0.1/?v=8").await;
 }
@@ -204,8 +217,9 @@ async fn what_is_no_websocket_is_refused() {
 #[tokio::test]
 async fn an_address_in_use_is_an_error() {
     let loopback = Loopback::start(Options::default().plain(true)).await.expect("started");
-    let occupied: SocketAddr = loopback.ws_addr();
-    assert!(Loopback::start(Options::default().plain(true).ws(occupied)).await.is_err());
-    let occupied = loopback.udp_addr();
-    assert!(Loopback::start(Options::default().plain(true).udp(occupied)).await.is_err());
+    let (ws, udp) = (loopback.ws_addr(), loopback.udp_addr());
+    let error = Loopback::start(Options::default().plain(true).ws(ws)).await.expect_err("occupied").to_string();
+    assert!(error.starts_with(&format!("cannot listen on {ws} (TCP): ")), "{error}");
+    let error = Loopback::start(Options::default().plain(true).udp(udp)).await.expect_err("occupied").to_string();
+    assert!(error.starts_with(&format!("cannot listen on {udp} (UDP): ")), "{error}");
 }

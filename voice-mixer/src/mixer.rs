@@ -23,6 +23,8 @@ pub struct Mixer {
     /// Samples sent beyond the beginning of the coming tick, or of this one while `more`.
     ahead: usize,
     more: bool,
+    /// Whose packet was sent unmixed last.
+    passing: Option<TrackId>,
     /// The encoder still holds the last few milliseconds (its look-ahead) of what was played.
     tail: bool,
     stats: Stats,
@@ -86,6 +88,7 @@ impl Mixer {
             encode: Encode::new(config),
             ahead: 0,
             more: false,
+            passing: None,
             tail: false,
             stats: Stats::default(),
         }
@@ -163,7 +166,7 @@ impl Mixer {
     /// Whether ticks come to nothing until a track is added, goes on after a pause, or gets a packet pushed into its sink.
     pub fn is_idle(&self) -> bool {
         let resting = |(_, track): &(TrackId, Track)| track.is_resting();
-        self.ahead == 0 && !self.tail && self.ended.is_empty() && self.tracks.iter().all(resting)
+        self.ahead < FRAME_SAMPLES && !self.tail && self.ended.is_empty() && self.tracks.iter().all(resting)
     }
 
     /// The next track that has ended: call until `None` after each tick, and drop the tracks off the audio thread.
@@ -219,14 +222,17 @@ impl Mixer {
         if !std::mem::take(&mut self.more) {
             return Tick::Hold;
         }
-        let passing = self.tracks.iter_mut().position(|(_, track)| track.activity() == Activity::Passing);
-        // Unless somebody has changed a track between the two, the packet is there.
+        let passing = self
+            .tracks
+            .iter_mut()
+            .position(|(id, track)| Some(*id) == self.passing && track.activity() == Activity::Passing);
+        // Unless somebody has changed the track between the two, its packet is there.
         passing.map_or(Tick::Idle, |index| self.pass(index, out))
     }
 
     /// Sends the next packet of a track unmixed.
     fn pass(&mut self, index: usize, out: &mut [u8]) -> Tick {
-        let Some((_, track)) = self.tracks.get_mut(index) else { return Tick::Idle };
+        let Some((id, track)) = self.tracks.get_mut(index) else { return Tick::Idle };
         let Some((len, mut samples)) = track.pass(out) else {
             track.ran_dry();
             return Tick::Idle;
@@ -241,7 +247,7 @@ impl Mixer {
             }
             self.ahead -= FRAME_SAMPLES;
         }
-        self.more = more;
+        (self.more, self.passing) = (more, Some(*id));
         self.stats.passthrough_frames += 1;
         self.encode.pause();
         self.tail = false;

@@ -71,7 +71,8 @@ impl Track {
             left: 0,
             started: false,
             decode: None,
-            passed: Vec::new(),
+            // The largest packet that a datagram takes, so that the audio thread need not grow it.
+            passed: Vec::with_capacity(opus::MAX_FRAME + 1),
             stats: TrackStats::default(),
         }
     }

@@ -119,6 +119,32 @@ fn decoded_files_seek_to_the_exact_sample() {
 }
 
 #[test]
+fn chained_files_seek_to_the_exact_sample_of_the_whole() {
+    let chained = [fixture("vorbis.ogg"), fixture("vorbis.ogg")].concat();
+    let mut source = Bytes::new(chained.clone());
+    source.open().expect("it opens");
+    let (whole, _) = drain(&mut source).expect("it plays");
+    let one = 44_100 * 2;
+    assert!(whole.len() > one + one / 2, "both streams: {} samples", whole.len());
+    for (from, to) in [(1.5, 0.3), (1.5, 1.2), (0.2, 1.2)] {
+        let mut source = Bytes::new(chained.clone());
+        source.open().expect("it opens");
+        let (mut read, mut chunk) = (0, Chunk::new());
+        while read < (from * 88_200.0) as usize && source.read(&mut chunk).expect("it plays") {
+            read += chunk.samples().len();
+            chunk.clear();
+        }
+        let landed = source.seek(Duration::from_secs_f64(to)).expect("it seeks");
+        assert_eq!(landed, Duration::from_secs_f64(to));
+        let (rest, _) = drain(&mut source).expect("it plays");
+        let start = 2 * (to * 44_100.0).round() as usize;
+        assert_eq!(rest.len(), whole.len() - start, "from {from} s to {to} s");
+        let same = rest.iter().zip(&whole[start..]).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(same, "from {from} s to {to} s");
+    }
+}
+
+#[test]
 fn a_seek_past_the_end_goes_to_the_end_and_back_again() {
     for name in
         ["stereo.wav", "stereo.flac", "aac.m4a", "alac.m4a", "stereo.mp3", "vorbis.ogg", "opus.ogg", "opus.webm"]

@@ -73,7 +73,7 @@ fn plan(manager: &Manager, is_root: bool, has_sudo: bool) -> Plan {
     let with = |prefix: &[&'static str]| manager.commands.iter().map(|words| [prefix, words].concat()).collect();
     match (manager.needs_root && !is_root, has_sudo) {
         (false, _) => Plan::Install(with(&[])),
-        (true, true) => Plan::Install(with(&["sudo", "-n"])),
+        (true, true) => Plan::Install(with(&["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive"])),
         (true, false) => Plan::Tell(with(&["sudo"])),
     }
 }
@@ -99,7 +99,16 @@ mod tests {
         let dnf = &MANAGERS[1];
         assert_eq!(
             plan(dnf, false, true),
-            Plan::Install(vec![vec!["sudo", "-n", "dnf", "install", "--assumeyes", "cmake"]])
+            Plan::Install(vec![vec![
+                "sudo",
+                "-n",
+                "env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "dnf",
+                "install",
+                "--assumeyes",
+                "cmake"
+            ]])
         );
         assert_eq!(plan(dnf, false, false), Plan::Tell(vec![vec!["sudo", "dnf", "install", "--assumeyes", "cmake"]]));
     }

@@ -20,6 +20,12 @@ const MISSING_DB: f64 = 30.0;
 const RECOVERY: usize = RATE / 25;
 const LEVEL_TOLERANCE_DB: f64 = 0.5;
 const LEAST_CORRELATION: f64 = 0.8;
+/// Stretches that must each be like what was sent: what is wrong for a tenth of a second hides in a clip of three.
+const STRETCH: usize = RATE / 10;
+/// How like: a codec changes the waveform of soft passages more than that of loud ones.
+const LEAST_IN_STRETCH: f64 = 0.5;
+/// After the end of what was sent a codec and a fade may ring for so long.
+const RINGING: usize = RATE / 10;
 
 /// Where one signal lies in another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,9 +41,9 @@ pub(crate) struct Alignment {
 pub(crate) struct Verdict {
     /// As in [`Alignment`].
     pub(crate) offset_samples: i64,
-    /// Over the stretches that no loss touched, both channels mixed.
+    /// Over what no loss touched; of two channels the lesser.
     pub(crate) correlation: f64,
-    /// Heard minus sent over the stretches that no loss touched.
+    /// Heard minus sent over what no loss touched; of two channels the greater.
     pub(crate) level_difference_db: f64,
     /// Stretches of the sent signal, in samples per channel, that are missing without a loss to explain it.
     pub(crate) gaps: Vec<Range<usize>>,
@@ -90,46 +96,66 @@ pub(crate) fn align(sent: &[f32], heard: &[f32]) -> Alignment {
     Alignment { offset_samples, correlation }
 }
 
-/// Compares interleaved stereo. `concealed` are the stretches of `heard`, in samples per channel, that stand in for
-/// packets that never came.
+/// Compares interleaved stereo, side by side. `concealed` are the stretches of `heard`, in samples per channel, that stand
+/// in for packets that never came.
 pub(crate) fn compare(sent: &[f32], heard: &[f32], concealed: &[Range<usize>]) -> Verdict {
-    let (sent, heard) = (mono(sent), mono(heard));
-    let offset_samples = align(&sent, &heard).offset_samples;
-    let heard = shifted(&heard, offset_samples, sent.len());
+    let offset_samples = align(&mono(sent), &mono(heard)).offset_samples;
     let excused: Vec<Range<i64>> =
         concealed.iter().map(|span| (span.start.saturating_sub(WINDOW)) as i64..(span.end + RECOVERY) as i64).collect();
     let is_excused = |at: usize| excused.iter().any(|span| span.contains(&(at as i64 + offset_samples)));
 
-    let (mut clean_sent, mut clean_heard) = (Vec::new(), Vec::new());
-    let mut gaps: Vec<Range<usize>> = Vec::new();
-    for (index, (s, h)) in sent.chunks(WINDOW).zip(heard.chunks(WINDOW)).enumerate() {
-        let window = index * WINDOW..index * WINDOW + s.len();
-        if is_excused(window.start) || is_excused(window.end - 1) {
-            continue;
+    let mut verdict = Verdict { offset_samples, ..Verdict::default() };
+    let mut correlations = Vec::new();
+    let mut strange = Vec::new();
+    for side in 0..CHANNELS {
+        let (sent, heard) = (channel(sent, side), channel(heard, side));
+        let (start, end) = (offset_samples.max(0) as usize, (sent.len() as i64 + offset_samples).max(0) as usize);
+        let around =
+            [&heard[..start.saturating_sub(RINGING).min(heard.len())], heard.get(end + RINGING..).unwrap_or(&[])];
+        if around.iter().any(|around| level_db(around) > AUDIBLE_DB) {
+            verdict.reasons.push("something is heard before or after it".to_owned());
         }
-        clean_sent.extend_from_slice(s);
-        clean_heard.extend_from_slice(h);
-        if level_db(s) > AUDIBLE_DB && level_db(h) < level_db(s) - MISSING_DB {
-            match gaps.last_mut() {
-                Some(gap) if gap.end == window.start => gap.end = window.end,
-                _ => gaps.push(window),
+        let heard = shifted(&heard, offset_samples, sent.len());
+        let clean = |range: &Range<usize>| !is_excused(range.start) && !is_excused(range.end - 1);
+        let (total, clean) = (sent.len(), &clean);
+        let windows = |length: usize| {
+            let count = total.div_ceil(length);
+            (0..count).map(move |index| index * length..((index + 1) * length).min(total)).filter(clean)
+        };
+        let (mut clean_sent, mut clean_heard) = (Vec::new(), Vec::new());
+        let mut gaps: Vec<Range<usize>> = Vec::new();
+        for window in windows(WINDOW) {
+            let (s, h) = (&sent[window.clone()], &heard[window.clone()]);
+            clean_sent.extend_from_slice(s);
+            clean_heard.extend_from_slice(h);
+            if level_db(s) > AUDIBLE_DB && level_db(h) < level_db(s) - MISSING_DB {
+                match gaps.last_mut() {
+                    Some(gap) if gap.end == window.start => gap.end = window.end,
+                    _ => gaps.push(window),
+                }
+            }
+        }
+        gaps.retain(|gap| gap.len() >= SHORTEST_GAP && !verdict.gaps.contains(gap));
+        verdict.gaps.extend(gaps);
+        let is_strange = |range: &Range<usize>| {
+            let (s, h) = (&sent[range.clone()], &heard[range.clone()]);
+            level_db(s) > AUDIBLE_DB && correlation(s, h) < LEAST_IN_STRETCH
+        };
+        strange.extend(windows(STRETCH).filter(is_strange));
+        if level_db(&clean_sent) > AUDIBLE_DB || level_db(&clean_heard) > AUDIBLE_DB {
+            correlations.push(correlation(&clean_sent, &clean_heard));
+            let difference = level_db(&clean_heard) - level_db(&clean_sent);
+            if difference.abs() > verdict.level_difference_db.abs() {
+                verdict.level_difference_db = difference;
             }
         }
     }
-    gaps.retain(|gap| gap.len() >= SHORTEST_GAP);
-
-    let mut verdict = Verdict {
-        offset_samples,
-        correlation: correlation(&clean_sent, &clean_heard),
-        level_difference_db: level_db(&clean_heard) - level_db(&clean_sent),
-        gaps,
-        reasons: Vec::new(),
-    };
-    verdict.reasons = reasons(&verdict);
+    verdict.correlation = correlations.into_iter().min_by(f64::total_cmp).unwrap_or(0.0);
+    verdict.reasons.extend(reasons(&verdict, &strange));
     verdict
 }
 
-fn reasons(verdict: &Verdict) -> Vec<String> {
+fn reasons(verdict: &Verdict, strange: &[Range<usize>]) -> Vec<String> {
     let mut reasons = Vec::new();
     if verdict.correlation < LEAST_CORRELATION {
         reasons.push(format!("correlation {:.3}, wanted at least {LEAST_CORRELATION}", verdict.correlation));
@@ -142,7 +168,15 @@ fn reasons(verdict: &Verdict) -> Vec<String> {
         let (at, length) = (seconds(gap.start), 1_000.0 * seconds(gap.len()));
         reasons.push(format!("{length:.0} ms are missing at {at:.3} s and no lost packet explains it"));
     }
+    for stretch in strange {
+        reasons.push(format!("what is heard at {:.1} s is not what was sent", seconds(stretch.start)));
+    }
     reasons
+}
+
+/// One side of interleaved stereo.
+fn channel(stereo: &[f32], side: usize) -> Vec<f32> {
+    stereo.iter().skip(side).step_by(CHANNELS).copied().collect()
 }
 
 /// Samples per channel as seconds.
@@ -174,7 +208,8 @@ mod tests {
             let beat = time * 4.0 + (time * 1.7).sin();
             ((time * 1_500.0 + 900.0 * time * time).sin() * 0.4 * (-4.0 * beat.fract()).exp()) as f32
         };
-        (0..(seconds * RATE as f64) as usize).flat_map(|index| [sample(index), 0.5 * sample(index)]).collect()
+        let right = |index: usize| 0.5 * sample(index) + 0.2 * (index as f32 * 0.031).sin();
+        (0..(seconds * RATE as f64) as usize).flat_map(|index| [sample(index), right(index)]).collect()
     }
 
     fn delayed(samples: &[f32], by: usize) -> Vec<f32> {
@@ -234,6 +269,29 @@ mod tests {
         let verdict = compare(&sent, &delayed(&sent, 4_000), &[]);
         assert!(verdict.ok(), "{:?}", verdict.reasons);
         assert_eq!(verdict.offset_samples, 4_000);
+    }
+
+    #[test]
+    fn sides_that_are_swapped_or_mixed_fail() {
+        let sent = music(1.0);
+        let swapped: Vec<f32> = sent.chunks_exact(2).flat_map(|frame| [frame[1], frame[0]]).collect();
+        let mixed: Vec<f32> = mono(&sent).iter().flat_map(|sample| [*sample, *sample]).collect();
+        assert!(!compare(&sent, &swapped, &[]).ok());
+        assert!(!compare(&sent, &mixed, &[]).ok());
+    }
+
+    #[test]
+    fn a_tenth_of_a_second_of_something_else_fails() {
+        let sent = music(3.0);
+        let mut heard = sent.clone();
+        heard.copy_within(2 * 60_000..2 * 64_800, 2 * 96_000);
+        assert!(!compare(&sent, &heard, &[]).ok());
+    }
+
+    #[test]
+    fn more_than_was_sent_fails() {
+        let sent = music(1.0);
+        assert!(!compare(&sent, &[sent.clone(), sent.clone()].concat(), &[]).ok());
     }
 
     #[test]

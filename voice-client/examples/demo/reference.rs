@@ -1,4 +1,4 @@
-//! What a file sounds like, decoded and resampled apart from the way that the call takes.
+//! What a file sounds like: the same container reader as in the call, but Opus decoded and rates converted apart from it.
 
 use std::error::Error;
 use std::path::Path;

@@ -36,16 +36,7 @@ impl Control {
         config.max_missed_acks = self.settings.max_missed_acks;
         config.nonce_seed = self.noise();
         let gateway = Gateway::new(config);
-        self.live = Some(Live {
-            info,
-            endpoint,
-            gateway,
-            offered: Vec::new(),
-            ssrc: None,
-            attached: None,
-            mode: None,
-            dave_version: 0,
-        });
+        self.live = Some(Live { info, endpoint, gateway, offered: Vec::new(), ssrc: None, attached: None, mode: None });
         self.dial(now);
     }
 
@@ -256,9 +247,9 @@ impl Control {
     }
 
     fn handle_described(&mut self, now: Instant, description: &text::SessionDescription, repeated: bool) {
-        let Some(Live { ssrc: Some(ssrc), mode: Some(selected), dave_version, .. }) = &mut self.live else { return };
+        let Some(Live { ssrc: Some(ssrc), mode: Some(selected), .. }) = &self.live else { return };
         let (ssrc, mode) = (*ssrc, *selected);
-        *dave_version = description.dave_protocol_version;
+        self.described = Some((mode, description.dave_protocol_version));
         if Mode::from_name(&description.mode) != Some(mode) {
             return self.lost(now, Cause::UnexpectedMode(description.mode.clone()));
         }

@@ -49,6 +49,8 @@ pub(crate) struct Control {
     joining: Option<Joining>,
     /// The voice session.
     live: Option<Live>,
+    /// Transport mode and DAVE version of the latest description.
+    described: Option<(Mode, u16)>,
     phase: Phase,
     generation: Generation,
     /// Whether a WebSocket is open or being opened.
@@ -100,7 +102,6 @@ struct Live {
     /// The SSRC that media was told.
     attached: Option<Ssrc>,
     mode: Option<Mode>,
-    dave_version: u16,
 }
 
 /// Where the connection stands, in protocol order.
@@ -174,6 +175,7 @@ impl Control {
             session: None,
             joining: None,
             live: None,
+            described: None,
             phase: Phase::Absent,
             generation: 0,
             dialed: false,
@@ -262,10 +264,14 @@ impl Control {
         [self.phase.deadline(), joining, gateway, discovery].into_iter().flatten().min()
     }
 
-    /// The session's SSRC, mode and DAVE version, once described.
-    pub(crate) fn described(&self) -> Option<(Ssrc, Mode, u16)> {
-        let live = self.live.as_ref()?;
-        Some((live.ssrc?, live.mode?, live.dave_version))
+    /// Transport mode and DAVE version of the latest session that was described, even if it is over.
+    pub(crate) fn described(&self) -> Option<(Mode, u16)> {
+        self.described
+    }
+
+    /// Whether audio flows.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up)
     }
 
     /// Round trip of the latest heartbeat.

@@ -12,7 +12,7 @@ mod ws;
 use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mixer::TrackId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -73,6 +73,8 @@ pub(crate) struct CallTask {
     pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
     pub(crate) closed: watch::Sender<Option<Closed>>,
+    /// The figures of the call when it was over.
+    pub(crate) last: Arc<OnceLock<Stats>>,
 }
 
 /// The task of one call while it runs.
@@ -95,7 +97,8 @@ struct Running {
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) async fn run(task: CallTask) {
-    let CallTask { config, dialer, link, control, place, inbound, mut requests, mut notices, events, closed } = task;
+    let CallTask { config, dialer, link, control, place, inbound, mut requests, mut notices, events, closed, last } =
+        task;
     let (receive, messages) = mpsc::unbounded_channel();
     let (report, mut discovery) = mpsc::unbounded_channel();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
@@ -139,6 +142,11 @@ pub(crate) async fn run(task: CallTask) {
             () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
         }
         running.drain();
+    }
+    let (reply, figures) = oneshot::channel();
+    running.stats(reply);
+    if let Ok(stats) = figures.await {
+        let _ = last.set(stats);
     }
     let Running { config, place, receive, ws, mut closing, tracks, ended, .. } = running;
     requests.close();
@@ -330,8 +338,9 @@ impl Running {
     fn stats(&self, reply: oneshot::Sender<Stats>) {
         let described = self.control.described();
         let mut stats = Stats {
-            mode: described.map(|(_, mode, _)| mode),
-            dave_version: described.map_or(0, |(_, _, version)| version),
+            connected: self.control.is_up(),
+            mode: described.map(|(mode, _)| mode),
+            dave_version: described.map_or(0, |(_, version)| version),
             ws_round_trip: self.control.round_trip(),
             ..Stats::default()
         };

@@ -402,7 +402,7 @@ impl Peer {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.control.described().is_some() && self.closed.is_none()
+        self.control.is_up()
     }
 
     pub(super) fn is_linked(&self) -> bool {

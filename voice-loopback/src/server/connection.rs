@@ -15,14 +15,38 @@ use super::{ConnId, Output, Server};
 /// A client that has not identified or resumed by then is closed; the slowest known client takes 6 s.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
+/// A client that sends more messages than this within [`WINDOW`] is closed with 4008. Discord does not tell its limit;
+/// no known client comes near this one.
+const MAX_MESSAGES: u32 = 250;
+
+const WINDOW: Duration = Duration::from_secs(10);
+
 /// One WebSocket.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) dialect: Dialect,
     /// Set by identify or resume.
     pub(super) session: Option<Ssrc>,
+    opened: Instant,
     /// When it was opened, then when the last heartbeat came.
     heard: Instant,
+    /// When the present [`WINDOW`] began, and how many messages came in it.
+    window: (Instant, u32),
+}
+
+impl Connection {
+    fn new(now: Instant, dialect: Dialect) -> Self {
+        Self { dialect, session: None, opened: now, heard: now, window: (now, 0) }
+    }
+
+    /// False when there have been too many lately.
+    fn count_message(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.window.0) >= WINDOW {
+            self.window = (now, 0);
+        }
+        self.window.1 = self.window.1.saturating_add(1);
+        self.window.1 <= MAX_MESSAGES
+    }
 }
 
 /// Which dialect a URL's query asks for. Discord's default is the oldest version; other versions get the nearest.
@@ -47,9 +71,19 @@ pub(super) fn is_resumable(code: u16) -> bool {
 impl Server {
     /// Op 8.
     pub(super) fn greet(&mut self, now: Instant, conn: ConnId, dialect: Dialect) {
-        self.connections.insert(conn, Connection { dialect, session: None, heard: now });
+        self.connections.insert(conn, Connection::new(now, dialect));
         let hello = Hello { v: Some(version(dialect)), heartbeat_interval: self.config.heartbeat_interval };
         self.answer(conn, &Message::Hello(hello));
+    }
+
+    /// Whether a message may come on this connection; who sends too many is closed.
+    pub(super) fn accept(&mut self, now: Instant, conn: ConnId) -> bool {
+        let Some(connection) = self.connections.get_mut(&conn) else { return false };
+        let accepted = connection.count_message(now);
+        if !accepted {
+            self.close(now, conn, 4008, "rate limited: too many messages");
+        }
+        accepted
     }
 
     pub(super) fn dispatch(&mut self, now: Instant, conn: ConnId, message: Message) {
@@ -96,11 +130,15 @@ impl Server {
 
     /// Op 0, answered by op 2.
     fn identify(&mut self, now: Instant, conn: ConnId, identify: Identify) {
+        let twin = self.sessions.values().find(|it| it.user == identify.user && it.guild == identify.server);
+        // Before the token is spent, so that trying again later can succeed. A twin makes room.
+        if twin.is_none() && self.sessions.len() >= self.config.max_connections.saturating_mul(2) {
+            return self.close(now, conn, 1013, "the server is full");
+        }
         let room = match self.credentials.admit(&identify, self.config.issued_only) {
             Ok(room) => room,
             Err(refusal) => return self.close(now, conn, refusal.code(), refusal.reason()),
         };
-        let twin = self.sessions.values().find(|it| it.user == identify.user && it.guild == identify.server);
         if let Some(twin) = twin {
             let (ssrc, live) = (twin.ssrc, twin.conn);
             if live.is_some() && twin.is_for(&identify.session, &identify.token) {
@@ -110,9 +148,6 @@ impl Server {
                 Some(live) => self.close(now, live, 4014, "disconnected: joined from somewhere else"),
                 None => self.remove(ssrc),
             }
-        }
-        if self.sessions.len() >= self.config.max_connections.saturating_mul(2) {
-            return self.close(now, conn, 1013, "the server is full");
         }
         let ssrc = self.free_ssrc();
         let Some(connection) = self.connections.get_mut(&conn) else { return };
@@ -171,13 +206,12 @@ impl Server {
     /// Closes whoever missed two heartbeats, or never said who it is.
     pub(super) fn close_silent(&mut self, now: Instant) {
         let patience = self.config.heartbeat_interval * 2;
-        let limit = |connection: &Connection| if connection.session.is_some() { patience } else { HANDSHAKE };
-        let silent: Vec<ConnId> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| now.duration_since(connection.heard) > limit(connection))
-            .map(|(conn, _)| *conn)
-            .collect();
+        let is_late = |connection: &Connection| match connection.session {
+            Some(_) => now.duration_since(connection.heard) > patience,
+            None => now.duration_since(connection.opened) > HANDSHAKE,
+        };
+        let silent: Vec<ConnId> =
+            self.connections.iter().filter(|(_, connection)| is_late(connection)).map(|(conn, _)| *conn).collect();
         for conn in silent {
             self.close(now, conn, 4009, "session timed out");
         }

@@ -15,8 +15,9 @@ const MAX_ISSUED: usize = 65_536;
 /// Longer tokens and session ids, in bytes, are nobody's: Discord's have some 20 to 30.
 const MAX_LEN: usize = 1_024;
 
-/// The `d` of the two main-gateway dispatches that answer a bot's wish to join a channel.
-#[derive(Clone, Debug, PartialEq)]
+/// The `d` of the two main-gateway dispatches that answer a bot's wish to join a channel. `Debug` shows neither: they
+/// hold the token.
+#[derive(Clone, PartialEq)]
 pub struct Updates {
     /// Of VOICE_STATE_UPDATE: the bot's own voice state, with `session_id`.
     pub state: Value,
@@ -24,13 +25,22 @@ pub struct Updates {
     pub server: Value,
 }
 
-/// What this server, as the main gateway, has told whom.
+impl fmt::Debug for Updates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Updates").finish_non_exhaustive()
+    }
+}
+
+/// What this server, as the main gateway, has told whom. The queues have the oldest first.
 #[derive(Default)]
 pub(super) struct Credentials {
     /// A user's session id is the main gateway's own: one per user, whatever the guild.
     sessions: BTreeMap<UserId, String>,
+    users: VecDeque<UserId>,
     tokens: BTreeMap<String, Grant>,
-    oldest: VecDeque<String>,
+    issued: VecDeque<String>,
+    /// The token that outdates all others for this user and guild.
+    newest: BTreeMap<(UserId, GuildId), String>,
 }
 
 struct Grant {
@@ -75,22 +85,38 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     pub(super) fn session(&mut self, rng: &mut Rng, user: UserId) -> String {
-        if self.sessions.len() >= MAX_ISSUED && !self.sessions.contains_key(&user) {
-            self.sessions.pop_first();
+        if let Some(session) = self.sessions.get(&user) {
+            return session.clone();
         }
+        if self.users.len() >= MAX_ISSUED
+            && let Some(oldest) = self.users.pop_front()
+        {
+            self.sessions.remove(&oldest);
+        }
+        self.users.push_back(user);
         self.sessions.entry(user).or_insert_with(|| rng.hex()).clone()
     }
 
     fn grant(&mut self, token: String, grant: Grant) {
-        let outdated = |it: &&mut Grant| it.user == grant.user && it.guild == grant.guild;
-        self.tokens.values_mut().filter(outdated).for_each(|it| it.spent = true);
-        if self.oldest.len() >= MAX_ISSUED
-            && let Some(oldest) = self.oldest.pop_front()
+        if self.issued.len() >= MAX_ISSUED
+            && let Some(oldest) = self.issued.pop_front()
         {
-            self.tokens.remove(&oldest);
+            self.forget(&oldest);
         }
-        self.oldest.push_back(token.clone());
+        let outdated = self.newest.insert((grant.user, grant.guild), token.clone());
+        if let Some(outdated) = outdated.and_then(|token| self.tokens.get_mut(&token)) {
+            outdated.spent = true;
+        }
+        self.issued.push_back(token.clone());
         self.tokens.insert(token, grant);
+    }
+
+    fn forget(&mut self, token: &str) {
+        let Some(grant) = self.tokens.remove(token) else { return };
+        let place = (grant.user, grant.guild);
+        if self.newest.get(&place).is_some_and(|newest| newest == token) {
+            self.newest.remove(&place);
+        }
     }
 
     /// Uses up the token and says which room it opens. One that was not issued here opens its guild's room without a
@@ -148,4 +174,34 @@ pub(super) fn voice_state(user: UserId, guild: GuildId, channel: Option<ChannelI
 /// A voice server update as the main gateway sends it; `endpoint` is null while the guild has no server.
 pub(super) fn voice_server(token: &str, guild: GuildId, endpoint: Option<&str>) -> Value {
     json!({ "token": token, "guild_id": guild.to_string(), "endpoint": endpoint })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{GuildId, UserId};
+
+    use super::{Credentials, Grant, MAX_ISSUED};
+    use crate::rng::Rng;
+
+    fn user(id: usize) -> UserId {
+        UserId::new(id as u64).expect("not zero")
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_first() {
+        let (mut credentials, mut rng) = (Credentials::default(), Rng::new(1));
+        let guild = GuildId::new(2).expect("not zero");
+        // The highest user id is the oldest.
+        for id in (1..=MAX_ISSUED + 1).rev() {
+            let session = credentials.session(&mut rng, user(id));
+            let grant = Grant { user: user(id), guild, channel: None, session, spent: false };
+            credentials.grant(id.to_string(), grant);
+        }
+        for known in [credentials.sessions.len(), credentials.tokens.len(), credentials.newest.len()] {
+            assert_eq!(known, MAX_ISSUED);
+        }
+        assert!(!credentials.sessions.contains_key(&user(MAX_ISSUED + 1)));
+        assert!(!credentials.tokens.contains_key(&(MAX_ISSUED + 1).to_string()));
+        assert!(credentials.sessions.contains_key(&user(1)) && credentials.tokens.contains_key("1"));
+    }
 }

@@ -119,7 +119,9 @@ impl Server {
     }
 
     fn describe_again(&mut self, user: Option<UserId>, fresh_key: bool) {
-        for ssrc in self.ssrcs(user) {
+        // Op 4 has no number, hence no replay: whoever is away would never learn the key.
+        let present: Vec<Ssrc> = self.whom(user).filter(|it| it.conn.is_some()).map(|it| it.ssrc).collect();
+        for ssrc in present {
             let transport = self.sessions.get_mut(&ssrc).and_then(|session| session.transport.as_mut());
             if let Some(transport) = transport.filter(|_| fresh_key) {
                 *transport = Transport::new(&mut self.rng, transport.mode, transport.address);

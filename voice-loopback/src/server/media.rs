@@ -42,13 +42,17 @@ impl Server {
             self.stats.unknown_ssrc += 1;
             return;
         };
-        let words = rtp::extension_words(packet, header);
-        let opener = sender.transport.as_mut().map(|transport| &mut transport.opener);
-        let Some(plaintext) = opener.and_then(|opener| opener.open(packet, header.clear_len())) else {
+        let Some(len) = sender.transport.as_mut().and_then(|transport| {
+            let clear_len = transport.clear_len(header);
+            Some(clear_len + transport.opener.open(packet, clear_len)?.len())
+        }) else {
             self.stats.not_authentic += 1;
             return;
         };
-        let Ok(body) = rtp::body(header, words, plaintext) else {
+        // By now the extension's header is legible in every mode.
+        let words = rtp::extension_words(&packet[..len], header);
+        let plaintext = packet.get(header.clear_len()..len);
+        let Some((plaintext, body)) = plaintext.and_then(|it| Some((it, rtp::body(header, words, it).ok()?))) else {
             self.stats.malformed += 1;
             return;
         };
@@ -62,8 +66,7 @@ impl Server {
             false if self.config.padding && self.rng.below(3) == 0 => 1 + self.rng.below(MAX_PADDING) as u8,
             false => 0,
         };
-        let clear_len = self.fill_template(header, flags, &plaintext[body.payload], padding);
-        let plaintext_len = self.template.len() - clear_len;
+        let header = self.fill_template(header, flags, &plaintext[body.payload], padding);
         for receiver in self.rooms.get(&room).into_iter().flatten().filter(|member| **member != header.ssrc) {
             let Some(receiver) = self.sessions.get_mut(receiver).filter(|receiver| receiver.described) else {
                 continue;
@@ -72,7 +75,12 @@ impl Server {
             let mut bytes = Vec::with_capacity(self.template.len() + MAX_OVERHEAD);
             bytes.extend_from_slice(&self.template);
             bytes.resize(self.template.len() + MAX_OVERHEAD, 0);
-            let Ok(len) = transport.sealer.seal_rtp(&mut bytes, clear_len, plaintext_len) else { continue };
+            let clear_len = transport.clear_len(&header);
+            let plaintext_len = self.template.len() - clear_len;
+            let Ok(len) = transport.sealer.seal_rtp(&mut bytes, clear_len, plaintext_len) else {
+                self.stats.unsealed += 1;
+                continue;
+            };
             bytes.truncate(len);
             receiver.forwarded += 1;
             self.stats.forwarded += 1;
@@ -81,8 +89,8 @@ impl Server {
     }
 
     /// Writes the packet to be sealed for each receiver: same stream, numbers and payload, our own extension and padding.
-    /// Returns the length of its clear part.
-    fn fill_template(&mut self, original: &Header, flags: u32, payload: &[u8], padding: u8) -> usize {
+    /// Returns its header.
+    fn fill_template(&mut self, original: &Header, flags: u32, payload: &[u8], padding: u8) -> Header {
         let mut header = Header::new(original.seq, original.time, original.ssrc);
         header.marker = original.marker;
         header.payload_type = original.payload_type;
@@ -104,7 +112,7 @@ impl Server {
             template.resize(template.len() + usize::from(zeros), 0);
             template.push(padding);
         }
-        header.clear_len()
+        header
     }
 
     /// RTCP of a client is opened and counted; its sender report comes back in the next receiver report.
@@ -156,7 +164,10 @@ impl Server {
             rtcp::write(&[Packet::ReceiverReport(report)], &mut bytes);
             let plaintext_len = bytes.len() - rtcp::CLEAR_LEN;
             bytes.resize(bytes.len() + MAX_OVERHEAD, 0);
-            let Ok(len) = transport.sealer.seal_rtcp(&mut bytes, plaintext_len) else { continue };
+            let Ok(len) = transport.sealer.seal_rtcp(&mut bytes, plaintext_len) else {
+                self.stats.unsealed += 1;
+                continue;
+            };
             bytes.truncate(len);
             self.stats.reports_sent += 1;
             self.outputs.push_back(Output::Datagram { to: transport.address, bytes });

@@ -19,6 +19,7 @@ mod session;
 mod stats;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -47,8 +48,8 @@ const MAX_REASON: usize = 123;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// What the owner of the sockets shall do.
-#[derive(Clone, Debug, PartialEq)]
+/// What the owner of the sockets shall do. `Debug` shows lengths only: a session description holds the key.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Output {
     /// Send a text frame.
@@ -90,8 +91,22 @@ pub enum Output {
     MainGateway(Dispatch),
 }
 
-/// A main-gateway dispatch, which this server's owner carries to the bot.
-#[derive(Clone, Debug, PartialEq)]
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { conn, text } => write!(f, "Text({conn:?}, {} bytes)", text.len()),
+            Self::Binary { conn, frame } => write!(f, "Binary({conn:?}, {} bytes)", frame.len()),
+            Self::Close { conn, code, reason } => write!(f, "Close({conn:?}, {code}, {} bytes)", reason.len()),
+            Self::Sever { conn } => write!(f, "Sever({conn:?})"),
+            Self::Datagram { to, bytes } => write!(f, "Datagram({to}, {} bytes)", bytes.len()),
+            Self::MainGateway(dispatch) => f.debug_tuple("MainGateway").field(dispatch).finish(),
+        }
+    }
+}
+
+/// A main-gateway dispatch, which this server's owner carries to the bot. `Debug` leaves out the data, which may hold a
+/// token.
+#[derive(Clone, PartialEq)]
 pub struct Dispatch {
     /// The bot.
     pub user: UserId,
@@ -99,6 +114,12 @@ pub struct Dispatch {
     pub event: &'static str,
     /// The `d` of the dispatch.
     pub data: Value,
+}
+
+impl fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch").field("user", &self.user).field("event", &self.event).finish_non_exhaustive()
+    }
 }
 
 /// A Discord voice server: gateway, rooms and media, without sockets or a clock.
@@ -155,7 +176,7 @@ impl Server {
 
     /// A text frame arrived.
     pub fn handle_text(&mut self, now: Instant, conn: ConnId, text: &str) {
-        if !self.connections.contains_key(&conn) {
+        if !self.accept(now, conn) {
             return;
         }
         match text::read(text) {
@@ -167,8 +188,8 @@ impl Server {
     }
 
     /// A binary frame arrived. Without DAVE there is nothing to do with one: it is counted.
-    pub fn handle_binary(&mut self, _now: Instant, conn: ConnId, _frame: &[u8]) {
-        if self.connections.contains_key(&conn) {
+    pub fn handle_binary(&mut self, now: Instant, conn: ConnId, _frame: &[u8]) {
+        if self.accept(now, conn) {
             self.stats.binary_ignored += 1;
         }
     }

@@ -6,6 +6,7 @@ use crypto::{Backend, Key, Mode, Opener, Sealer};
 use gateway::Token;
 use gateway::text::{self, Dialect, Identify, Message, SecretKey};
 use model::{GuildId, Ssrc, UserId};
+use udp::rtp::{self, Header};
 
 use super::ConnId;
 use super::reception::Reception;
@@ -122,13 +123,19 @@ impl Transport {
         let mut secret = [0; 32];
         rng.fill(&mut secret);
         let key = Key::new(secret);
+        // The client seals with this key, too, and counts from the start of each half: the server starts in the middles.
         Self {
             mode,
             address,
             secret: SecretKey::new(secret),
-            sealer: Sealer::new(mode, &key, Backend::AwsLc),
+            sealer: Sealer::new(mode, &key, Backend::AwsLc).resume_from(1 << 30).resume_from(3 << 30),
             opener: Opener::new(mode, &key, Backend::AwsLc),
         }
+    }
+
+    /// How much of an RTP packet with this header is not encrypted.
+    pub(super) fn clear_len(&self, header: &Header) -> usize {
+        if self.mode.is_rtpsize() { header.clear_len() } else { rtp::FIXED_LEN }
     }
 }
 

@@ -21,6 +21,11 @@ pub struct Stats {
     pub rtcp_received: u64,
     /// Receiver reports sent.
     pub reports_sent: u64,
+    /// RTP packets and reports that were not sent, because their sealer refused: its nonces are used up, or its mode
+    /// has none for reports.
+    pub unsealed: u64,
+    /// Datagrams dropped because an impaired link serves 4,096 addresses at a time; the socket half counts them.
+    pub unserved: u64,
     /// Discovery requests answered.
     pub discoveries: u64,
     /// Discovery requests left unanswered: on cue, or of an SSRC that is nobody's.

@@ -1,4 +1,5 @@
 mod message;
+mod outbox;
 mod owner;
 mod paths;
 mod tls;
@@ -33,8 +34,8 @@ const EVENTS: usize = 1_024;
 /// Dispatches kept for a receiver that is slow to take them.
 const DISPATCHES: usize = 1_024;
 
-/// Where a [`Loopback`] listens, and how it behaves.
-#[derive(Clone, Debug)]
+/// Where a [`Loopback`] listens, and how it behaves. `Debug` leaves out the seed, from which every key follows.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// Where WebSockets are accepted. Default `127.0.0.1:0`, any free port.
@@ -65,6 +66,19 @@ impl Default for Options {
             outgoing: Impairment::default(),
             seed: None,
         }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("ws", &self.ws)
+            .field("udp", &self.udp)
+            .field("plain", &self.plain)
+            .field("server", &self.server)
+            .field("incoming", &self.incoming)
+            .field("outgoing", &self.outgoing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,10 +148,10 @@ impl Loopback {
     ///
     /// # Errors
     ///
-    /// An address that cannot be bound; a system without randomness.
+    /// An address that cannot be bound, which the error names; a system without randomness.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.ws).await?;
-        let udp = bind(options.udp)?;
+        let listener = TcpListener::bind(options.ws).await.map_err(cannot_listen("TCP", options.ws))?;
+        let udp = bind(options.udp).map_err(cannot_listen("UDP", options.udp))?;
         let (ws_addr, udp_addr) = (reachable(listener.local_addr()?), reachable(udp.local_addr()?));
         let identity = match options.plain {
             true => None,
@@ -243,6 +257,10 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+fn cannot_listen(protocol: &str, address: SocketAddr) -> impl FnOnce(io::Error) -> io::Error {
+    move |cause| io::Error::new(cause.kind(), format!("cannot listen on {address} ({protocol}): {cause}"))
 }
 
 /// An address that clients on this machine can use.

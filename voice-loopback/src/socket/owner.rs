@@ -7,9 +7,9 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::sleep_until;
 
 use super::message::{Event, Order};
+use super::outbox::Outbox;
 use super::paths::Paths;
-
-use crate::server::{ConnId, Dispatch, Output, Server};
+use crate::server::{ConnId, Dispatch, Output, Server, Stats};
 
 /// Datagrams read before others get their turn.
 const BURST: usize = 64;
@@ -22,7 +22,7 @@ pub(super) struct Owner {
     pub(super) server: Server,
     pub(super) udp: UdpSocket,
     pub(super) events: mpsc::Receiver<Event>,
-    pub(super) clients: HashMap<ConnId, mpsc::Sender<Order>>,
+    pub(super) clients: HashMap<ConnId, Outbox>,
     pub(super) dispatches: broadcast::Sender<Dispatch>,
     pub(super) incoming: Paths,
     pub(super) outgoing: Paths,
@@ -73,9 +73,15 @@ impl Owner {
                 self.drain();
                 _ = reply.send(());
             }
-            Event::Stats { reply } => _ = reply.send(self.server.stats().clone()),
+            Event::Stats { reply } => _ = reply.send(self.stats()),
             Event::Members { reply } => _ = reply.send(self.server.members().collect()),
         }
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = self.server.stats().clone();
+        stats.unserved = self.incoming.unserved() + self.outgoing.unserved();
+        stats
     }
 
     /// Errors of a UDP socket belong to some earlier datagram: they are passed over.
@@ -85,7 +91,7 @@ impl Owner {
             match self.udp.try_recv_from(&mut buffer) {
                 Ok((len, from)) => self.receive(from, &mut buffer[..len]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(error) => tracing::debug!(%error, "UDP receive"),
+                Err(error) => tracing::trace!(%error, "UDP receive"),
             }
         }
         self.buffer = buffer;
@@ -121,7 +127,8 @@ impl Owner {
                 Output::Text { conn, text } => self.order(conn, Order::Text(text)),
                 Output::Binary { conn, frame } => self.order(conn, Order::Binary(frame)),
                 Output::Close { conn, code, reason } => {
-                    tracing::info!(conn = conn.0, code, reason, "closing");
+                    // Without the reason, which may quote what the client sent.
+                    tracing::info!(conn = conn.0, code, "closing");
                     self.order(conn, Order::Close(code, reason));
                     self.clients.remove(&conn);
                 }
@@ -135,13 +142,13 @@ impl Owner {
     /// A full or failing socket loses the datagram, as networks do.
     fn transmit(&self, to: SocketAddr, datagram: &[u8]) {
         if let Err(error) = self.udp.try_send_to(datagram, to) {
-            tracing::debug!(%error, %to, "UDP send");
+            tracing::trace!(%error, %to, "UDP send");
         }
     }
 
     /// A client that does not read is dropped rather than waited for.
     fn order(&mut self, conn: ConnId, order: Order) {
-        if self.clients.get(&conn).is_some_and(|orders| orders.try_send(order).is_err()) {
+        if self.clients.get(&conn).is_some_and(|orders| !orders.push(order)) {
             self.clients.remove(&conn);
         }
     }

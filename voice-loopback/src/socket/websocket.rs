@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::message::{Event, Order};
+use super::outbox::{Inbox, outbox};
 use crate::server::ConnId;
 
 /// TLS and HTTP handshakes, and any one send, take at most this long.
@@ -21,9 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A peer gets this long to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// Messages waiting for one client; one that lets more of them pile up is dropped.
-const OUTBOX: usize = 1_024;
 
 /// The largest message taken.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -92,7 +90,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, events: mpsc::Sen
     let handshake = accept_hdr_async_with_config(stream, callback, Some(config));
     match timeout(PATIENCE, handshake).await {
         Ok(Ok(websocket)) => {
-            let (orders, inbox) = mpsc::channel(OUTBOX);
+            let (orders, inbox) = outbox();
             if events.send(Event::Opened { conn, query, orders }).await.is_ok() {
                 let code = converse(websocket, inbox, &events, conn).await;
                 _ = events.send(Event::Closed { conn, code }).await;
@@ -118,13 +116,13 @@ async fn with_slash<S: AsyncRead + AsyncWrite + Unpin>(
 /// Carries messages both ways until either side ends it; returns the client's close code.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut websocket: WebSocketStream<S>,
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: Inbox,
     events: &mpsc::Sender<Event>,
     conn: ConnId,
 ) -> Option<u16> {
     loop {
         tokio::select! {
-            order = orders.recv() => {
+            order = orders.next() => {
                 let message = match order? {
                     Order::Text(text) => Message::text(text),
                     Order::Binary(frame) => Message::binary(frame),

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use voice_loopback::{Config, Updates};
+use voice_loopback::{Config, ConnId, Cue, Options, Updates};
 
-use crate::world::{World, address, channel, guild, resume, select, user};
+use crate::world::{World, address, channel, find, guild, resume, select, user};
 
 fn identify(updates: &Updates) -> Value {
     json!({ "op": 0, "d": {
@@ -112,10 +112,30 @@ fn a_resume_does_not_use_up_a_token() {
 }
 
 #[test]
-fn debug_shows_no_token() {
-    let mut world = strict();
+fn debug_shows_no_secrets() {
+    let mut world = World::new(Config::default().seed(0x00AB_CDEF));
     let updates = world.server.updates(user(1), guild(2), channel(3));
-    outcome(&mut world, &identify(&updates)).expect("welcome");
-    let token = updates.server["token"].as_str().expect("text");
-    assert!(!format!("{:?}", world.server).contains(token));
+    let conn = outcome(&mut world, &identify(&updates)).expect("welcome");
+    let select = select(address(1), "aead_aes256_gcm_rtpsize").to_string();
+    world.server.handle_text(world.now, ConnId(conn), &select);
+    world.server.cue(world.now, Cue::Binary { user: None, frame: vec![123; 5] });
+    world.server.cue(world.now, Cue::Move { user: user(1), channel: channel(4) });
+    let debug = format!("{:?} {updates:?}", world.server);
+
+    world.drain();
+    let heard = world.heard(conn);
+    let secret: Vec<u8> = serde_json::from_value(find(&heard, 4)["secret_key"].clone()).expect("bytes");
+    let [_, moved] = &world.dispatches[..] else { panic!("{:?}", world.dispatches) };
+    let tokens = [&updates.server["token"], &moved.data["token"]].map(|token| token.as_str().expect("text"));
+    for secret in
+        [&format!("{},{}", secret[0], secret[1]), &format!("{}, {}", secret[0], secret[1]), tokens[0], tokens[1]]
+    {
+        assert!(!debug.contains(secret), "{secret} in {debug}");
+    }
+    assert!(!debug.contains("11259375"), "the seed: {debug}");
+    for shown in ["bytes), Binary(ConnId(1), 5 bytes)", "Rng(..)", "VOICE_SERVER_UPDATE", "Updates { .. }"] {
+        assert!(debug.contains(shown), "no {shown} in {debug}");
+    }
+    let options = Options::default().seed(0x00AB_CDEF).server(Config::default().seed(0x00AB_CDEF));
+    assert!(!format!("{options:?}").contains("11259375"));
 }

@@ -94,7 +94,21 @@ fn a_description_is_repeated_or_renewed() {
 }
 
 #[test]
-fn case_26_discovery_answers_are_lost() {
+fn the_key_of_somebody_who_is_away_stays() {
+    let mut world = World::new(Config::default());
+    let (mut first, mut second) = (world.joined(1), world.joined(2));
+    world.disconnect(second.conn, None);
+    cue(&mut world, Cue::Describe { user: Some(user(2)), fresh_key: true });
+    let conn = world.connect("v=8");
+    world.say(conn, &resume(2, None));
+    assert!(world.ops(conn).contains(&9));
+    let packet = first.packet(1, b"opus", |_| {});
+    world.datagram(first.address, &packet);
+    assert_eq!(second.open(&world.arrived(second.address)[0]).payload, b"opus");
+}
+
+#[test]
+fn discovery_answers_are_lost() {
     let mut world = World::new(Config::default());
     let first = world.joined(1);
     cue(&mut world, Cue::IgnoreDiscovery { times: 2 });
@@ -122,7 +136,7 @@ fn garbage_frames_and_datagrams_are_sent() {
 }
 
 #[test]
-fn case_21_resumes_are_refused() {
+fn resumes_are_refused() {
     let mut world = World::new(Config::default());
     let first = world.joined(1);
     world.disconnect(first.conn, None);
@@ -136,7 +150,7 @@ fn case_21_resumes_are_refused() {
 }
 
 #[test]
-fn case_24_kick_is_told_by_the_main_gateway_too() {
+fn a_kick_is_told_by_the_main_gateway_too() {
     let mut world = World::new(Config::default());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
@@ -151,7 +165,7 @@ fn case_24_kick_is_told_by_the_main_gateway_too() {
 }
 
 #[test]
-fn case_20_a_move_leads_to_another_channel() {
+fn a_move_leads_to_another_channel() {
     let mut world = World::new(Config::default());
     let first = world.joined(1);
     cue(&mut world, Cue::Move { user: user(1), channel: channel(7) });

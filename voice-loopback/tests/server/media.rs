@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -40,6 +41,59 @@ fn both_ways_in_both_modes() {
     }
 }
 
+/// The counter at the end of a packet.
+fn nonce(packet: &[u8]) -> [u8; 4] {
+    *packet.last_chunk().expect("a nonce")
+}
+
+#[test]
+fn both_sides_of_one_key_never_use_the_same_nonce() {
+    let mut world = World::new(Config::default());
+    let (mut first, mut second) = (world.joined(1), world.joined(2));
+    let mut nonces = BTreeSet::new();
+    for seq in 0..100 {
+        let there = first.packet(seq, b"there", |_| {});
+        let back = second.packet(seq, b"back", |_| {});
+        let mut report = vec![0x80, 200, 0, 1, 0, 0, 0, 1];
+        report.resize(rtcp::CLEAR_LEN + crypto::MAX_OVERHEAD, 0);
+        let len = first.sealer.seal_rtcp(&mut report, 0).expect("sealed");
+        nonces.extend([nonce(&there), nonce(&report[..len])]);
+        world.datagram(first.address, &there);
+        world.datagram(second.address, &back);
+        world.pass(Duration::from_millis(200));
+    }
+    let from_server = world.arrived(first.address);
+    let reports = from_server.iter().filter(|packet| packet[1] == 201).count();
+    assert!(reports >= 3 && from_server.len() == 100 + reports, "media and reports");
+    nonces.extend(from_server.iter().map(|packet| nonce(packet)));
+    assert_eq!(nonces.len(), 2 * 100 + from_server.len());
+}
+
+#[test]
+fn retired_modes_encrypt_the_whole_extension() {
+    for mode in [Mode::XSalsa20Poly1305, Mode::XSalsa20Poly1305Suffix, Mode::XSalsa20Poly1305Lite] {
+        let mut world = World::new(Config::default().modes([mode]).extension(true));
+        let (mut first, mut second) = (world.joined_with(1, mode), world.joined_with(2, mode));
+        // X, one CSRC: both are behind the clear part.
+        let header = [0x91, rtp::AUDIO, 0, 1, 0, 0, 0, 0];
+        let plaintext = [&[0, 0, 0, 5, 0xBE, 0xDE, 0, 1, 0x90, 1, 0, 0][..], b"opus"].concat();
+        let mut packet = [&header[..], &first.ssrc.0.to_be_bytes(), &plaintext, &[0; crypto::MAX_OVERHEAD]].concat();
+        let len = first.sealer.seal_rtp(&mut packet, rtp::FIXED_LEN, plaintext.len()).expect("sealed");
+        world.datagram(first.address, &packet[..len]);
+
+        let mut arrived = world.arrived(second.address).remove(0);
+        let plaintext = second.opener.open(&mut arrived, rtp::FIXED_LEN).expect("authentic");
+        assert_eq!((&plaintext[..4], &plaintext[8..]), (&[0xBE, 0xDE, 0, 1][..], &b"opus"[..]), "{mode}");
+
+        // An extension that ends before it begins.
+        let mut packet = [&header[..], &first.ssrc.0.to_be_bytes(), &[0; crypto::MAX_OVERHEAD]].concat();
+        packet[3] = 2;
+        let len = first.sealer.seal_rtp(&mut packet, rtp::FIXED_LEN, 0).expect("sealed");
+        world.datagram(first.address, &packet[..len]);
+        assert_eq!(world.server.stats().malformed, 1, "{mode}");
+    }
+}
+
 #[test]
 fn extension_carries_the_flags_of_op_5() {
     let mut world = World::new(Config::default().extension(true));
@@ -61,7 +115,7 @@ fn extension_carries_the_flags_of_op_5() {
 }
 
 #[test]
-fn case_14_padding_is_inside_the_ciphertext_of_some_packets() {
+fn padding_is_inside_the_ciphertext_of_some_packets() {
     let mut world = World::new(Config::default().padding(true).extension(true));
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let mut padded = 0;

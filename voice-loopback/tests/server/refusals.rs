@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use voice_loopback::Config;
+use voice_loopback::{Config, ConnId};
 
-use crate::world::{World, address, find, identify, select};
+use crate::world::{World, address, channel, find, guild, identify, resume, select, user};
 
 #[test]
 fn close_codes_of_wrong_messages() {
@@ -74,10 +74,9 @@ fn a_slow_handshake_is_waited_for() {
     let conn = world.connect("v=8");
     world.pass(Duration::from_secs(10));
     world.say(conn, &json!({ "op": 3, "d": { "t": 1 } }));
-    world.pass(Duration::from_secs(10));
     assert_eq!(world.ended(conn), None);
     world.pass(Duration::from_secs(6));
-    assert_eq!(world.closed(conn), 4009);
+    assert_eq!(world.closed(conn), 4009, "heartbeats alone are no handshake");
 }
 
 #[test]
@@ -104,10 +103,33 @@ fn what_clients_of_tomorrow_send_is_tolerated() {
 }
 
 #[test]
+fn who_says_too_much_is_closed_and_may_resume() {
+    let mut world = World::new(Config::default());
+    let client = world.joined(1);
+    let beat = json!({ "op": 3, "d": { "t": 1 } });
+    world.pass(Duration::from_secs(10));
+    for _ in 0..3 {
+        for _ in 0..250 {
+            world.say(client.conn, &beat);
+        }
+        assert_eq!(world.ended(client.conn), None);
+        world.pass(Duration::from_secs(10));
+    }
+    for _ in 0..125 {
+        world.say(client.conn, &beat);
+        world.server.handle_binary(world.now, ConnId(client.conn), &[]);
+    }
+    assert_eq!(world.ended(client.conn), None);
+    world.say(client.conn, &beat);
+    assert_eq!(world.closed(client.conn), 4008);
+    let conn = world.connect("v=8");
+    world.say(conn, &resume(1, None));
+    assert_eq!(world.ops(conn), [8, 9]);
+}
+
+#[test]
 fn more_connections_than_allowed_are_told_to_come_back() {
-    let mut config = Config::default();
-    config.max_connections = 2;
-    let mut world = World::new(config);
+    let mut world = World::new(Config::default().max_connections(2));
     let conns = [world.connect("v=8"), world.connect("v=8"), world.connect("v=8")];
     assert_eq!(world.ended(conns[1]), None);
     assert_eq!(world.closed(conns[2]), 1013);
@@ -136,15 +158,25 @@ fn the_same_user_from_elsewhere_replaces_the_session() {
 
 #[test]
 fn sessions_that_wait_to_be_resumed_are_bounded() {
-    let mut config = Config::default();
-    config.max_connections = 2;
-    let mut world = World::new(config);
+    let mut world = World::new(Config::default().max_connections(2));
     for user in 1..=4 {
         let client = world.joined(user);
         world.disconnect(client.conn, None);
     }
-    let conn = world.identified(5);
+    let updates = world.server.updates(user(5), guild(100), channel(3));
+    let fifth = json!({ "op": 0, "d": {
+        "server_id": "100", "user_id": "5", "session_id": updates.state["session_id"], "token": updates.server["token"],
+    }});
+    let conn = world.connect("v=8");
+    world.say(conn, &fifth);
     assert_eq!(world.closed(conn), 1013);
+    let twin = world.identified(1);
+    assert_eq!(world.ended(twin), None, "its session from before makes room");
+
+    world.disconnect(twin, Some(1000));
+    let conn = world.connect("v=8");
+    world.say(conn, &fifth);
+    assert_eq!(world.ops(conn), [8, 2], "the token is as good as before");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn resumed_comes_before_the_replay_of_what_was_missed() {
 }
 
 #[test]
-fn case_17_seq_ack_may_be_absent_stale_or_from_the_future() {
+fn seq_ack_may_be_absent_stale_or_from_the_future() {
     for (seq_ack, replayed) in [(None, 3), (Some(-1), 3), (Some(0), 2), (Some(2), 0), (Some(900), 0)] {
         let mut world = World::new(Config::default());
         let first = world.joined(1);
@@ -70,7 +70,7 @@ fn with_grace_the_others_see_nothing_until_it_is_over() {
 }
 
 #[test]
-fn case_13_resume_keeps_media_alive() {
+fn media_flows_on_while_severed_and_when_resumed() {
     let mut world = World::new(Config::default());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     world.disconnect(first.conn, None);

@@ -32,6 +32,8 @@ pub(super) struct Decoded {
     lost: bool,
     /// The container has come to its end: some of them cannot seek any more.
     spent: bool,
+    /// Frames in streams of the same file that came before (chained Ogg): timestamps do not count them.
+    chained: u64,
     heard: bool,
     bad: u32,
 }
@@ -50,6 +52,7 @@ impl Decoded {
             at: 0,
             lost: false,
             spent: false,
+            chained: 0,
             heard: false,
             bad: 0,
             container,
@@ -129,7 +132,10 @@ impl Decoded {
     fn can_trust_timestamps(&self) -> bool {
         let adpcm = [CODEC_ID_ADPCM_MS, CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_IMA_QT];
         let base = self.container.time_base().map(|base| (base.numer.get(), base.denom.get()));
-        !self.spent && !adpcm.contains(&self.container.params().codec) && base == Some((1, self.rate))
+        !self.spent
+            && self.chained == 0
+            && !adpcm.contains(&self.container.params().codec)
+            && base == Some((1, self.rate))
     }
 
     /// Lets the container seek to frame `first`; `false` unless it landed at `target` or before.
@@ -148,7 +154,7 @@ impl Decoded {
         self.container.reopen()?;
         self.decoder = decoder(&self.container)?;
         self.forget();
-        (self.at, self.lost, self.spent) = (0, false, false);
+        (self.at, self.lost, self.spent, self.chained) = (0, false, false, 0);
         Ok(())
     }
 
@@ -165,6 +171,7 @@ impl Decoded {
             Piece::Packet(packet) => self.decode(&packet).map(|()| true),
             Piece::Restart => {
                 self.decoder = decoder(&self.container)?;
+                self.chained = self.at + self.pending();
                 Ok(true)
             }
             Piece::End => {
@@ -216,7 +223,7 @@ impl Decoded {
         // Without a table of contents the length of an MP3 is but an estimate.
         let exact = self.container.format() != "mp3";
         match self.total() {
-            Some(total) if exact && time(total, self.rate) > at + TOLERANCE => {
+            Some(total) if exact && time(self.chained + total, self.rate) > at + TOLERANCE => {
                 Err(SourceError::Truncated { name: self.container.name(), at })
             }
             _ => Ok(()),
