@@ -17,9 +17,10 @@ impl Sequence {
         self.replaying = true;
     }
 
-    /// Takes note of a number; false when it is one of a replay that has been seen before.
+    /// Takes note of a number; false when it is the last one again, or one of a replay that has been seen before.
     pub(crate) fn accept(&mut self, seq: u16) -> bool {
-        if self.replaying && self.last.is_some_and(|last| last.wrapping_sub(seq) < REPLAY) {
+        let reach = if self.replaying { REPLAY } else { 1 };
+        if self.last.is_some_and(|last| last.wrapping_sub(seq) < reach) {
             return false;
         }
         (self.last, self.replaying) = (Some(seq), false);
@@ -64,11 +65,11 @@ mod tests {
         for last in [300, REPLAY] {
             assert!(sequence.accept(last));
             assert!(sequence.accept(0));
+            assert!(!sequence.accept(0), "the same one again");
             assert!(sequence.accept(1));
         }
         assert!(sequence.accept(2 * REPLAY));
         sequence.expect_replay();
         assert!(sequence.accept(0), "too far back for a replay");
-        assert!(sequence.accept(0));
     }
 }

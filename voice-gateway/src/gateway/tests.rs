@@ -461,7 +461,8 @@ fn unknown_opcodes_are_counted_and_passed_on() {
 #[test]
 fn json_in_a_binary_frame_spoils_nothing() {
     let mut world = World::described();
-    world.server(Some(5), &Message::Resumed);
+    let gone = text::ClientDisconnect { user: UserId::new(3).expect("id") };
+    world.server(Some(5), &Message::ClientDisconnect(gone));
     world.gateway.handle_binary(world.now, br#"{"op":6,"d":{"t":1}}"#);
     world.reopen();
     assert_eq!(world.sent()[0]["d"]["seq_ack"], 5);
