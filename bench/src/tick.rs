@@ -129,7 +129,8 @@ impl Playing {
     /// With one Opus source.
     fn passthrough() -> Result<Self, Box<dyn Error>> {
         let packets: Arc<[_]> = packets()?.into();
-        Ok(Self::start(1, AHEAD, || Endless::opus(packets.clone()), 1.0))
+        // Packets are small: a second of them leaves long stretches between fillings.
+        Ok(Self::start(1, FAR_AHEAD, || Endless::opus(packets.clone()), 1.0))
     }
 
     fn start(tracks: usize, ahead: Duration, source: impl Fn() -> Endless, volume: f32) -> Self {

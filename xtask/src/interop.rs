@@ -167,7 +167,8 @@ fn meet(stage: &Stage, mode: &'static str, dressed: bool, recordings: &Path) -> 
 
     let mut call = Command::new(&stage.call);
     call.args(["--endpoint", endpoint, "--guild", GUILD, "--channel", CHANNEL, "--user", US, "--session", "session"]);
-    call.args(["--token", "token", "--delay", "2", "--secs", "10", "--json", "--ca"]).arg(&ca);
+    // Longer than the probe, which starts slowly where Node is not in the cache yet.
+    call.args(["--token", "token", "--delay", "2", "--secs", "14", "--json", "--ca"]).arg(&ca);
     call.arg("--play").arg(stage.tones.join("tone-455hz.wav")).arg("--record").arg(recordings);
     let mut call = Running::start("call", &mut call)?;
 
