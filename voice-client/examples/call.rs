@@ -66,9 +66,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         Err(error) => {
             if args.json {
                 let closed = match &error {
-                    voice_client::JoinError::Failed { cause: voice_client::Cause::Closed { code, .. }, .. } => {
-                        Some(*code)
-                    }
+                    voice_client::JoinError::Failed { cause, .. } => cause.code(),
+                    voice_client::JoinError::Ended(closed) => closed.code(),
                     _ => None,
                 };
                 let closed = Some(json!({"code": closed, "reason": error.to_string()}));

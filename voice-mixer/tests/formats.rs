@@ -120,13 +120,14 @@ fn decoded_files_seek_to_the_exact_sample() {
 
 #[test]
 fn chained_files_seek_to_the_exact_sample_of_the_whole() {
-    let chained = [fixture("vorbis.ogg"), fixture("vorbis.ogg")].concat();
+    let chained = fixture("chained.ogg");
     let mut source = Bytes::new(chained.clone());
     source.open().expect("it opens");
     let (whole, _) = drain(&mut source).expect("it plays");
     let one = 44_100 * 2;
     assert!(whole.len() > one + one / 2, "both streams: {} samples", whole.len());
-    for (from, to) in [(1.5, 0.3), (1.5, 1.2), (0.2, 1.2)] {
+    // The second and third are far enough from the beginning for a container to seek, if it could across streams.
+    for (from, to) in [(1.5, 0.3), (1.5, 0.9), (1.5, 1.2), (0.2, 1.2)] {
         let mut source = Bytes::new(chained.clone());
         source.open().expect("it opens");
         let (mut read, mut chunk) = (0, Chunk::new());
