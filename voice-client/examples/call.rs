@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Leaves after `--secs`, or else a second after the last file, or else on Ctrl-C. With `--json` the last line is
-//! `RESULT {..}`; `concealed` counts 20 ms frames, begun ones included.
+//! `RESULT {..}`; `concealed` counts 20 ms frames, begun ones included, `epoch` and `privacy_code` are the last ones.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "support/recorder.rs"]
@@ -15,15 +15,19 @@ mod recorder;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use recorder::{Files, Recorder};
 use serde_json::{Map, Value, json};
 use voice_client::layer::model::FRAME_SAMPLES;
-use voice_client::{Call, Client, Closed, Config, ConnectionInfo, Event, Stats, TrackEnd, source};
+use voice_client::{Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, Stats, TrackEnd, source};
 
 const USAGE: &str = "usage: call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T \
     [--ca ca.pem | --plain-ws] [--play FILE]... [--delay SECS] [--record DIR] [--secs N] [--json]";
+
+/// An epoch and its privacy code.
+type Code = (u64, String);
 
 struct Args {
     info: ConnectionInfo,
@@ -71,7 +75,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
                     _ => None,
                 };
                 let closed = Some(json!({"code": closed, "reason": error.to_string()}));
-                println!("RESULT {}", result(user, &Stats::default(), &Files::new(), closed.as_ref()));
+                println!("RESULT {}", result(user, &Stats::default(), None, &Files::new(), closed.as_ref()));
             }
             return Err(error.into());
         }
@@ -84,7 +88,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
             Err(error) => failure = Some(format!("cannot record into {}: {error}", folder.display()).into()),
         }
     }
-    tokio::spawn(tell(call.clone().events()));
+    let latest = Arc::new(Mutex::new(None));
+    tokio::spawn(tell(call.clone().events(), latest.clone()));
 
     let mut played = Ok(false);
     if failure.is_none() {
@@ -121,7 +126,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     if args.json {
         let closed = closed.as_ref().map(|closed| json!({"code": closed.code(), "reason": closed.to_string()}));
-        println!("RESULT {}", result(user, &stats, &files, closed.as_ref()));
+        let code = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        println!("RESULT {}", result(user, &stats, code, &files, closed.as_ref()));
     }
     match (failure, played, closed) {
         (Some(failure), _, _) => Err(failure),
@@ -145,20 +151,33 @@ async fn play(call: &Call, files: Vec<PathBuf>, delay: Duration) -> Result<bool,
     played
 }
 
-async fn tell(mut events: voice_client::Events) {
+/// Tells what happens, and keeps the latest epoch and privacy code.
+async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Option<Code>>>) {
     while let Some(event) = events.next().await {
         match event {
             Event::Connected { mode, .. } => eprintln!("connected, {mode}"),
             Event::Reconnecting { cause, by } => eprintln!("reconnecting ({by:?}): {cause}"),
             Event::Resumed => eprintln!("resumed"),
             Event::Moved { channel } => eprintln!("moved to {channel}"),
+            Event::Encryption(EncryptionEvent::PrivacyCode { epoch, code }) => {
+                eprintln!("epoch {epoch}, privacy code {code}");
+                *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, code));
+            }
+            Event::Encryption(event) => eprintln!("encryption: {event:?}"),
             Event::Closed(closed) => eprintln!("closed: {closed}"),
             _ => {}
         }
     }
 }
 
-fn result(user: voice_client::UserId, stats: &Stats, files: &Files, closed: Option<&Value>) -> Value {
+fn result(
+    user: voice_client::UserId,
+    stats: &Stats,
+    code: Option<Code>,
+    files: &Files,
+    closed: Option<&Value>,
+) -> Value {
+    let (epoch, code) = code.unzip();
     let heard: Map<String, Value> = stats
         .heard
         .iter()
@@ -178,8 +197,8 @@ fn result(user: voice_client::UserId, stats: &Stats, files: &Files, closed: Opti
     let sent = &stats.sent;
     json!({
         "user": user.to_string(),
-        "privacy_code": null,
-        "epoch": null,
+        "privacy_code": code,
+        "epoch": epoch,
         "dave_version": stats.dave_version,
         "mode": stats.mode.map(|mode| mode.name()),
         "sent": {

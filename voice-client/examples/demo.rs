@@ -1,5 +1,6 @@
 //! The whole stack at work: a voice server on this machine, a bot that plays every file of `assets/`, another one that
-//! hears it over a link with jitter and loss, and a report on whether what was heard is what was sent.
+//! hears it over a link with jitter and loss, end-to-end encrypted, and a report on whether what was heard is what was
+//! sent.
 //!
 //! Writes the recordings and `report.html` to the folder `demo` of cargo's target folder; fails when something was not
 //! heard as it was sent.
@@ -34,8 +35,8 @@ use report::{Clip, MarkKind, Report};
 use voice_client::layer::mixer::EncoderConfig;
 use voice_client::layer::receive::record::Wav;
 use voice_client::{
-    Call, ChannelId, Client, Config, ConnectionInfo, GuildId, TrackEnd, UserId, VoiceServerUpdate, VoiceStateUpdate,
-    source,
+    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, GuildId, TrackEnd, UserId, VoiceServerUpdate,
+    VoiceStateUpdate, source,
 };
 
 const SEED: u64 = 2_026;
@@ -63,6 +64,8 @@ const PLAYER: u64 = 200_000_000_000_000_001;
 const LISTENER: u64 = 200_000_000_000_000_002;
 /// Of what is sent: more than the link loses by chance is lost by us.
 const MOST_LOST: f64 = 0.05;
+/// How long two bots may take to have an encrypted group.
+const GROUP: Duration = Duration::from_secs(10);
 /// After a file: the end of speech, the link and the jitter buffer.
 const AFTERMATH: Duration = Duration::from_millis(400);
 
@@ -89,9 +92,13 @@ async fn run() -> Result<bool> {
     let server = Loopback::start(Options::default().outgoing(LINK).seed(SEED)).await?;
     let ca = server.ca_pem().map(|pem| pem.as_bytes().to_vec());
     let encoder = EncoderConfig::default().fec(true).expected_loss(5);
-    let client = Client::new(Config::default().ca(ca).encoder(encoder).audio_queue(1_024));
+    let config = Config::default().ca(ca).encoder(encoder).audio_queue(1_024).e2ee(E2ee::Required);
+    let client = Client::new(config);
     let player = client.join(info(&server, PLAYER).await?).await?;
     let listener = client.join(info(&server, LISTENER).await?).await?;
+    let codes = [privacy_code(&player).await?, privacy_code(&listener).await?];
+    println!("the player sees the privacy code   {}", spaced(&codes[0]));
+    println!("the listener sees the privacy code {}", spaced(&codes[1]));
     let recorder = Recorder::start(&listener, &out.join("recording"))?;
     let mut ears = Ears { audio: listener.audio(), arrivals: listener.arrivals() };
 
@@ -102,7 +109,7 @@ async fn run() -> Result<bool> {
         println!("{}", line(&clip));
         clips.push(clip);
     }
-    let report = conclude(&client, &player, &listener, clips).await?;
+    let report = conclude(&client, &player, &listener, clips, &codes).await?;
     recorder.stop().await?;
     listener.leave().await;
     player.leave().await;
@@ -166,7 +173,13 @@ async fn play(player: &Call, ears: &mut Ears, path: &Path, out: &Path) -> Result
     })
 }
 
-async fn conclude(client: &Client, player: &Call, listener: &Call, clips: Vec<Clip>) -> Result<Report> {
+async fn conclude(
+    client: &Client,
+    player: &Call,
+    listener: &Call,
+    clips: Vec<Clip>,
+    codes: &[String; 2],
+) -> Result<Report> {
     let sent = player.stats().await.ok_or("the player's call is over")?;
     let stats = listener.stats().await.ok_or("the listener's call is over")?;
     let heard = stats.heard.values().next().copied().ok_or("nobody was heard")?;
@@ -178,6 +191,12 @@ async fn conclude(client: &Client, player: &Call, listener: &Call, clips: Vec<Cl
     if heard.lost as f64 > MOST_LOST * sent.sent.packets as f64 {
         failures.push(format!("{} of {} packets were lost, more than the link loses", heard.lost, sent.sent.packets));
     }
+    if codes[0] != codes[1] {
+        failures.push("the bots see different privacy codes: somebody is between them".into());
+    }
+    if sent.sent.sealed != sent.sent.packets || stats.received.opened != stats.received.packets {
+        failures.push("not everything was end-to-end encrypted".into());
+    }
     let millis = |samples: u64| format!("{} ms", samples / 48);
     let numbers = [
         ("sent", format!("{} packets", sent.sent.packets)),
@@ -188,6 +207,10 @@ async fn conclude(client: &Client, player: &Call, listener: &Call, clips: Vec<Cl
         ("late", format!("{} packets", heard.late)),
         ("jitter (RFC 3550)", format!("{:.1} ms", 1_000.0 * heard.jitter.as_secs_f64())),
         ("worst send", format!("{:.2} ms late", 1_000.0 * clock.worst.as_secs_f64())),
+        ("sealed end to end", format!("{} packets", sent.sent.sealed)),
+        ("opened end to end", format!("{} packets", stats.received.opened)),
+        ("privacy code, player", spaced(&codes[0])),
+        ("privacy code, listener", spaced(&codes[1])),
     ];
     let mode = stats.mode.map_or("none", |mode| mode.name());
     let summary = format!(
@@ -201,6 +224,19 @@ async fn conclude(client: &Client, player: &Call, listener: &Call, clips: Vec<Cl
         failures,
         clips,
     })
+}
+
+/// The code of the encrypted group that the call is in, as soon as it is in one.
+async fn privacy_code(call: &Call) -> Result<String> {
+    let encrypted = tokio::time::timeout(GROUP, call.encrypted()).await;
+    let encryption = encrypted.map_err(|_| format!("no encrypted group within {GROUP:?}"))?;
+    Ok(encryption.and_then(|it| it.privacy_code).ok_or("the call ended before it was encrypted")?)
+}
+
+/// In groups of five digits, as clients show it.
+fn spaced(code: &str) -> String {
+    let groups: Vec<String> = code.as_bytes().chunks(5).map(|group| String::from_utf8_lossy(group).into()).collect();
+    groups.join(" ")
 }
 
 fn line(clip: &Clip) -> String {

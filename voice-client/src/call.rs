@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::audio::{self, Audio, Stream};
 use crate::config::Config;
 use crate::driver::{Beat, Readers, Request, Target, lock};
+use crate::encryption::{CodeError, Encryption};
 use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
 use crate::event::{Events, Queue};
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     readers: Arc<Readers>,
     next_track: Arc<AtomicU64>,
     closed: watch::Receiver<Option<Closed>>,
+    encryption: watch::Receiver<Encryption>,
     /// The figures of the call when it was over.
     last: Arc<OnceLock<Stats>>,
     /// Somebody has asked to leave.
@@ -51,16 +53,29 @@ pub(crate) struct Parts {
     pub(crate) readers: Arc<Readers>,
     pub(crate) next_track: Arc<AtomicU64>,
     pub(crate) closed: watch::Receiver<Option<Closed>>,
+    pub(crate) encryption: watch::Receiver<Encryption>,
     pub(crate) events: Arc<Queue>,
     pub(crate) last: Arc<OnceLock<Stats>>,
 }
 
 impl Call {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { guild, user, config, requests, beat, readers, next_track, closed, events, last } = parts;
-        let events = Mutex::new(Some(events));
-        let leaving = AtomicBool::new(false);
-        let shared = Shared { guild, user, config, requests, beat, readers, next_track, closed, last, leaving, events };
+        let Parts { guild, user, config, requests, beat, readers, next_track, closed, encryption, events, last } =
+            parts;
+        let shared = Shared {
+            guild,
+            user,
+            config,
+            requests,
+            beat,
+            readers,
+            next_track,
+            closed,
+            encryption,
+            last,
+            leaving: AtomicBool::new(false),
+            events: Mutex::new(Some(events)),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -201,6 +216,34 @@ impl Call {
         let (tap, stream) = audio::stream(self.shared.config.audio_queue.saturating_mul(8));
         self.tell(Request::Arrivals(tap));
         stream
+    }
+
+    /// End-to-end encryption as it is now, the last of it when the call is over. Changes come as
+    /// [`Event::Encryption`](crate::Event::Encryption).
+    pub fn encryption(&self) -> Encryption {
+        self.shared.encryption.borrow().clone()
+    }
+
+    /// Resolves when the call is end-to-end encrypted: it is in a group, and sends with the group's keys. `None` when it
+    /// ends before. Who is alone in a call waits for company.
+    pub async fn encrypted(&self) -> Option<Encryption> {
+        let mut encryption = self.shared.encryption.clone();
+        let encrypted = encryption.wait_for(|it| it.version() > 0).await;
+        encrypted.ok().map(|it| it.clone())
+    }
+
+    /// The 45 digits that this user and we see of each other's keys, for both to compare. Takes tens of milliseconds, on
+    /// a thread of its own (scrypt).
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError`], when either is not in the group.
+    pub async fn verification_code(&self, user: UserId) -> Result<String, CodeError> {
+        let members = self.encryption().members;
+        let member = |user| members.get(&user).ok_or(CodeError::NotAMember(user));
+        let (own, other) = (member(self.shared.user)?, member(user)?);
+        let pair = dave::verify::Pair::new(0, (&own.key, own.user), (&other.key, other.user))?;
+        tokio::task::spawn_blocking(move || pair.code()).await.map_err(|_| CodeError::Aborted)
     }
 
     /// Figures since the call began, the last ones when it is over; `None` when its runtime took it down.

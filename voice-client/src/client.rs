@@ -8,13 +8,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::call::{Call, Parts, Shared};
 use crate::config::Config;
-use crate::control::{Control, Settings};
+use crate::control::{Control, Keys, Settings};
 use crate::dialer::Dialer;
 use crate::driver::{self, CallTask, Clock, ClockStats, Readers, Request, Target, dialer, lock};
+use crate::encryption::{Encryption, SystemEntropy};
 use crate::error::{Cause, Closed, JoinError, Missing, Stage};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
-use crate::media::{Inbound, InboundSettings, Outbound};
+use crate::media::{Inbound, InboundSettings, Outbound, OutboundSettings};
 
 /// Where calls come from: shares clock threads and reader threads among them, and keeps one call per user and guild.
 ///
@@ -31,6 +32,7 @@ struct Inner {
     clock: Clock,
     readers: Arc<Readers>,
     next_track: Arc<AtomicU64>,
+    keys: Keys,
     calls: Mutex<HashMap<(UserId, GuildId), Entry>>,
     wanted: Mutex<HashMap<GuildId, Wanted>>,
 }
@@ -71,6 +73,7 @@ impl Client {
             clock: Clock::new(config.clock_threads),
             readers: Arc::new(Readers::new(config.max_readers)),
             next_track: Arc::default(),
+            keys: Keys::new(config.identity.clone(), Arc::new(SystemEntropy)),
             config: Arc::new(config),
             link,
             calls: Mutex::default(),
@@ -241,11 +244,12 @@ impl Client {
         let (notify, notices) = mpsc::unbounded_channel();
         let (closed, closed_watch) = watch::channel(None);
         let (events, last) = (Arc::default(), Arc::default());
-        let outbound = Outbound::new(config.encoder, config.backend, config.mute);
+        let (encryption, encryption_watch) = watch::channel(Encryption::default());
+        let outbound = Outbound::new(&OutboundSettings::from(&*config));
         let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
         let beat = place.beat().clone();
         let task = CallTask {
-            control: Control::new(Settings::from(&*config), guild, user, gateway.is_some(), seed),
+            control: Control::new(Settings::from(&*config), inner.keys.clone(), guild, user, gateway.is_some(), seed),
             inbound: Inbound::new(InboundSettings::from(&*config)),
             config: config.clone(),
             dialer: inner.dialer.clone(),
@@ -255,6 +259,7 @@ impl Client {
             notices,
             events: Arc::clone(&events),
             closed,
+            encryption,
             last: Arc::clone(&last),
         };
         tokio::spawn(driver::run(task));
@@ -267,6 +272,7 @@ impl Client {
             readers: inner.readers.clone(),
             next_track: inner.next_track.clone(),
             closed: closed_watch,
+            encryption: encryption_watch,
             events,
             last,
         }))

@@ -1,12 +1,16 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::{Backend, Mode};
+use dave::Identity;
 use mixer::EncoderConfig;
+use model::UserId;
 
 use crate::dialer::Dialer;
+use crate::encryption::E2ee;
 
 /// Settings of a [`Client`](crate::Client) and its calls. Every default suits a first bot.
 ///
@@ -22,6 +26,15 @@ pub struct Config {
     pub modes: Vec<Mode>,
     /// Which implementation of the ciphers runs.
     pub backend: Backend,
+    /// Whether calls are end-to-end encrypted.
+    pub e2ee: E2ee,
+    /// How long tracks wait for the first key of an encrypted call, so that their beginning is heard. Who is alone in a call
+    /// waits in vain: tracks then run on unheard.
+    pub e2ee_hold: Duration,
+    /// The signature key that other members know us by; a fresh one for each user of a client when there is none.
+    pub identity: Option<Identity>,
+    /// Public signature keys of users, by which they are recognised: 65 bytes each, as in [`Member::key`](dave::Member).
+    pub known_keys: BTreeMap<UserId, Vec<u8>>,
     /// Local address of the media sockets; an unspecified one lets the system choose. The family must be the server's.
     pub bind: IpAddr,
     /// Dial `ws://` without TLS. Discord never does; a server on this machine may.
@@ -36,7 +49,7 @@ pub struct Config {
     pub receive: receive::Config,
     /// How often the media path is pinged; mappings in address translators die within about a minute.
     pub keepalive: Duration,
-    /// How long packets wait for the user of their SSRC to be known.
+    /// How long packets wait for the user of their SSRC to be known, or for their sender's key.
     pub hold: Duration,
     /// Join deafened: incoming audio is dropped.
     pub deaf: bool,
@@ -169,6 +182,10 @@ impl Default for Config {
             retry: Retry::default(),
             modes: Mode::DEFAULT.to_vec(),
             backend: Backend::AwsLc,
+            e2ee: E2ee::default(),
+            e2ee_hold: Duration::from_secs(2),
+            identity: None,
+            known_keys: BTreeMap::new(),
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             plain_ws: false,
             ca: None,
@@ -208,6 +225,10 @@ setters!(Config {
     retry: Retry,
     modes: Vec<Mode>,
     backend: Backend,
+    e2ee: E2ee,
+    e2ee_hold: Duration,
+    identity: Option<Identity>,
+    known_keys: BTreeMap<UserId, Vec<u8>>,
     bind: IpAddr,
     plain_ws: bool,
     ca: Option<Vec<u8>>,
@@ -247,6 +268,7 @@ impl fmt::Debug for Config {
             .field("deadlines", &self.deadlines)
             .field("retry", &self.retry)
             .field("modes", &self.modes)
+            .field("e2ee", &self.e2ee)
             .field("bind", &self.bind)
             .field("plain_ws", &self.plain_ws)
             .finish_non_exhaustive()

@@ -132,6 +132,14 @@ pub enum Cause {
     /// The server described a mode that was not selected.
     #[error("the server answered with mode {0}, which was not selected")]
     UnexpectedMode(String),
+    /// The call is not, or no longer, end-to-end encrypted, and must be: see [`E2ee::Required`](crate::E2ee).
+    #[error(
+        "the call is not end-to-end encrypted (DAVE version 0), which Config::e2ee requires: set it to E2ee::Allowed to be in such calls, as those of stage channels"
+    )]
+    NotEncrypted,
+    /// The machine of end-to-end encryption broke down; a fresh join makes another.
+    #[error("end-to-end encryption broke down: please report this")]
+    Encryption,
     /// The media socket could not be opened.
     #[error("the media socket could not be opened: {0}")]
     Udp(String),

@@ -6,6 +6,7 @@ use mixer::TrackId;
 use model::{ChannelId, Ssrc, UserId};
 use tokio::sync::{Notify, watch};
 
+use crate::encryption::EncryptionEvent;
 use crate::end::TrackEnd;
 use crate::error::{Cause, Closed};
 
@@ -50,6 +51,8 @@ pub enum Event {
         /// How.
         end: TrackEnd,
     },
+    /// End-to-end encryption: its state, its group, its code.
+    Encryption(EncryptionEvent),
     /// Op 5: what a user is going to send, and under which SSRC; not when speech starts and stops.
     Speaking(text::Speaking),
     /// Op 11: users in the call.
@@ -106,6 +109,8 @@ pub enum Recovery {
 enum Subject {
     Connection,
     Channel,
+    EncryptionState,
+    PrivacyCode,
     Speaking(Option<UserId>),
     Video(Option<UserId>),
     Flags(UserId),
@@ -135,6 +140,8 @@ impl Event {
         Some(match self {
             Event::Connected { .. } | Event::Resumed | Event::Reconnecting { .. } => Subject::Connection,
             Event::Moved { .. } => Subject::Channel,
+            Event::Encryption(EncryptionEvent::State(_)) => Subject::EncryptionState,
+            Event::Encryption(EncryptionEvent::PrivacyCode { .. }) => Subject::PrivacyCode,
             Event::Speaking(it) => Subject::Speaking(it.user),
             Event::Video(it) => Subject::Video(it.user),
             Event::ClientFlags(it) => Subject::Flags(it.user),

@@ -8,9 +8,11 @@ mod config;
 mod control;
 mod dialer;
 mod driver;
+mod encryption;
 mod end;
 mod error;
 mod event;
+mod identity;
 mod info;
 mod link;
 pub mod media;
@@ -26,9 +28,11 @@ pub use client::Client;
 pub use config::{Config, Deadlines, Retry};
 pub use dialer::{Dialer, Dialing};
 pub use driver::ClockStats;
+pub use encryption::{CodeError, E2ee, Encryption, EncryptionEvent, SystemEntropy};
 pub use end::TrackEnd;
 pub use error::{Cause, Closed, JoinError, Missing, Stage};
 pub use event::{Event, Events, Recovery};
+pub use identity::KeyFolder;
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
 pub use media::Arrival;
@@ -38,7 +42,7 @@ pub use track::{SeekError, Track};
 
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
 pub mod layer {
-    pub use {crypto, gateway, mixer, model, receive, udp};
+    pub use {crypto, dave, gateway, mixer, model, receive, udp};
 }
 
 /// Sources of audio to [play](Call::play).
@@ -46,6 +50,7 @@ pub mod source {
     pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
 }
 
+pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};
 pub use dialer::Stream as ByteStream;
 pub use gateway::Token;
 pub use mixer::TrackId;

@@ -4,6 +4,8 @@ use std::time::Duration;
 use crypto::Mode;
 use model::UserId;
 
+use crate::encryption::Encryption;
+
 /// Figures of one call, counted since it began.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -18,8 +20,10 @@ pub struct Stats {
     pub heard: BTreeMap<UserId, receive::Stats>,
     /// Transport mode of the latest session.
     pub mode: Option<Mode>,
-    /// DAVE version of the latest session; 0 is no end-to-end encryption.
+    /// DAVE version that the latest session was described with; 0 is no end-to-end encryption.
     pub dave_version: u16,
+    /// End-to-end encryption.
+    pub encryption: Encryption,
     /// Round trip of the WebSocket, from heartbeats.
     pub ws_round_trip: Option<Duration>,
     /// Round trip of the media path, from keepalive pings.
@@ -38,8 +42,12 @@ pub struct Sent {
     pub silence: u64,
     /// Frames that did not leave: muted, refused by the socket, or without a usable key.
     pub dropped: u64,
-    /// Frames that did not leave because there was no end-to-end key.
+    /// Frames that did not leave because there was no end-to-end key: alone, about to be welcomed.
     pub no_key: u64,
+    /// Frames sealed end to end.
+    pub sealed: u64,
+    /// Frames that did not leave because they could not be sealed.
+    pub unsealable: u64,
 }
 
 /// Datagrams that a call received, by what became of them.
@@ -66,6 +74,22 @@ pub struct Received {
     pub deafened: u64,
     /// Packets whose user was not known in time.
     pub unattributed: u64,
+    /// Frames that were opened end to end.
+    pub opened: u64,
+    /// Frames that were not sealed, and allowed not to be.
+    pub plain: u64,
+    /// Silence frames of the server's making, which are never sealed.
+    pub silence: u64,
+    /// Frames dropped because they were not sealed.
+    pub refused_plain: u64,
+    /// Frames dropped because no key of their sender came in time.
+    pub no_key: u64,
+    /// Frames dropped because no key of their sender opens them, nor did one come in time.
+    pub undecryptable: u64,
+    /// Frames dropped because their nonce had been used.
+    pub replayed: u64,
+    /// Frames dropped because their generation is further ahead than a sender can be.
+    pub implausible: u64,
     /// Frames that a slow consumer of audio lost.
     pub consumer_lost: u64,
 }

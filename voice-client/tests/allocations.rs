@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use opus::{Application, Channels, Encoder};
-use voice_client::layer::crypto::{Backend, Key, Mode};
+use voice_client::layer::crypto::{Key, Mode};
+use voice_client::layer::dave::{self, Secret};
 use voice_client::layer::mixer::prefetch::{self, Reader, Step};
-use voice_client::layer::mixer::{EncoderConfig, Track, TrackId};
+use voice_client::layer::mixer::{Track, TrackId};
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES, RtpTime, Seq, Ssrc};
 use voice_client::layer::receive::Heard;
-use voice_client::media::{Arrival, Command, Inbound, InboundSettings, Outbound, Prepared, Session, Sink, Update};
+use voice_client::media::{
+    Arrival, Command, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Session, Sink, Update,
+};
 use voice_client::source::Source;
 use voice_client::source::generate::Tone;
 use voice_client::source::opus::Packets;
@@ -21,12 +24,19 @@ const WARM: usize = 50;
 const MODES: [Mode; 2] = [Mode::Aes256GcmRtpsize, Mode::XChaCha20Poly1305Rtpsize];
 
 fn session(mode: Mode) -> Session {
-    Session { ssrc: Ssrc(7), mode, key: Key::new([9; 32]), seq: Seq(65_000), time: RtpTime(u32::MAX - 48_000) }
+    let (seq, time) = (Seq(65_000), RtpTime(u32::MAX - 48_000));
+    Session { ssrc: Ssrc(7), mode, key: Key::new([9; 32]), seq, time, encrypted: true }
 }
 
+fn secret() -> Secret {
+    Secret::new([3; 16])
+}
+
+/// End-to-end encrypted, as calls are.
 fn outbound(mode: Mode) -> Outbound {
-    let mut outbound = Outbound::new(EncoderConfig::default(), Backend::AwsLc, false);
+    let mut outbound = Outbound::new(&OutboundSettings::from(&Config::default()));
     outbound.update(&Update::Session(session(mode)));
+    outbound.update(&Update::Dave(dave::Update::Seal(secret())));
     outbound
 }
 
@@ -83,6 +93,7 @@ fn a_thousand_ticks_of_four_tracks() {
         });
         assert_eq!(counted.count_total, 0, "{mode:?}");
         assert_eq!(outbound.sent().packets as usize, WARM + TICKS);
+        assert_eq!(outbound.sent().sealed as usize, WARM + TICKS);
         drop(readers);
     }
 }
@@ -134,7 +145,10 @@ fn a_thousand_packets_received() {
         let mut inbound = Inbound::new(InboundSettings::from(&Config::default()));
         let mut ears = Ears::default();
         inbound.update(start, &Update::Session(session(mode)), &mut ears);
-        inbound.update(start, &Update::Speaker { ssrc: Ssrc(7), user: UserId::new(1).unwrap() }, &mut ears);
+        let user = UserId::new(1).unwrap();
+        inbound.update(start, &Update::Speaker { ssrc: Ssrc(7), user }, &mut ears);
+        let expect = dave::Update::Expect { user, secret: secret(), retire: start };
+        inbound.update(start, &Update::Dave(expect), &mut ears);
         let mut pings = 0;
         let mut hear = |numbers: std::ops::Range<usize>| {
             for number in numbers {
@@ -148,6 +162,7 @@ fn a_thousand_packets_received() {
         let counted = measure(|| hear(WARM..WARM + TICKS));
         assert_eq!(counted.count_total, 0, "{mode:?}");
         assert_eq!((inbound.received().packets as usize, ears.arrivals), (WARM + TICKS, WARM + TICKS));
+        assert_eq!(inbound.received().opened as usize, WARM + TICKS);
         assert!(ears.frames >= TICKS && ears.loudest > 0.2, "{} frames, {}", ears.frames, ears.loudest);
         assert!(pings >= 4, "one every five seconds");
         assert_eq!(inbound.heard()[&UserId::new(1).unwrap()].lost, 0);

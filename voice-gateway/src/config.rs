@@ -1,4 +1,4 @@
-use voice_model::{GuildId, UserId};
+use voice_model::{ChannelId, GuildId, UserId};
 
 use crate::Token;
 
@@ -8,6 +8,8 @@ use crate::Token;
 pub struct Config {
     /// The guild whose call is joined.
     pub server: GuildId,
+    /// The channel of the call, when known: told in op 0. Gateway version 8 does not need it. Default `None`.
+    pub channel: Option<ChannelId>,
     /// Who joins.
     pub user: UserId,
     /// `session_id` of the user's VOICE_STATE_UPDATE.
@@ -26,6 +28,15 @@ pub struct Config {
 impl Config {
     /// These credentials with the default policy.
     pub const fn new(server: GuildId, user: UserId, session: String, token: Token) -> Self {
-        Self { server, user, session, token, max_dave_protocol_version: 0, max_missed_acks: 2, nonce_seed: 0 }
+        Self {
+            server,
+            channel: None,
+            user,
+            session,
+            token,
+            max_dave_protocol_version: 0,
+            max_missed_acks: 2,
+            nonce_seed: 0,
+        }
     }
 }

@@ -313,9 +313,9 @@ impl Gateway {
     }
 
     fn identify(&self) -> Message {
-        let Config { server, user, session, token, max_dave_protocol_version, .. } = self.config.clone();
+        let Config { server, channel, user, session, token, max_dave_protocol_version, .. } = self.config.clone();
         let identify = text::Identify::new(server, user, session, token);
-        Message::Identify(text::Identify { max_dave_protocol_version, ..identify })
+        Message::Identify(text::Identify { channel, max_dave_protocol_version, ..identify })
     }
 
     fn resume(&self) -> Message {

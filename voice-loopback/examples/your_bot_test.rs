@@ -46,7 +46,7 @@ impl YourBot {
             client_async(format!("ws://{endpoint}/?v=8"), TcpStream::connect(endpoint).await?).await?;
         let identify = json!({ "op": 0, "d": {
             "server_id": server["guild_id"], "user_id": state["user_id"], "session_id": state["session_id"],
-            "token": server["token"],
+            "token": server["token"], "max_dave_protocol_version": 1,
         }});
         websocket.send(Message::text(identify.to_string())).await?;
         for expected in [8, 2] {

@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crypto::Mode;
+use model::ChannelId;
 
 /// How the server behaves. `Debug` leaves out the seed, from which every key follows.
 #[derive(Clone)]
@@ -27,6 +28,19 @@ pub struct Config {
     /// Admit only tokens that [`Server::updates`](crate::Server::updates) has issued: any other closes with 4004.
     /// Default off: any token, session and guild will do.
     pub issued_only: bool,
+    /// The DAVE version of calls that every client can encrypt: 1, or 0 for calls without end-to-end encryption. Default 1,
+    /// as Discord requires: a client without it is closed with 4017.
+    pub dave_version: u16,
+    /// Admit clients without DAVE to a call with it, which goes on unencrypted until the last of them leaves. Default off.
+    pub dave_downgrade: bool,
+    /// How long proposals to add somebody may wait, after others, to go out together. A winning commit ends the wait.
+    /// Default zero: each is sent at once, as is what arises together.
+    pub dave_batch: Duration,
+    /// Be a stage channel, whose DAVE version is always 0. Default off.
+    pub stage: bool,
+    /// The channel of a room that nobody has named one for: without a channel there is no MLS group. Default none, which
+    /// waits for the first client that names one.
+    pub channel: Option<ChannelId>,
     /// More WebSockets than this, and more than twice as many sessions, those waiting to be resumed included, are closed
     /// with 1013, try again later. Default 4,096.
     pub max_connections: usize,
@@ -45,6 +59,11 @@ impl Default for Config {
             grace: Duration::ZERO,
             heartbeat_interval: Duration::from_millis(13_750),
             issued_only: false,
+            dave_version: 1,
+            dave_downgrade: false,
+            dave_batch: Duration::ZERO,
+            stage: false,
+            channel: None,
             max_connections: 4_096,
             seed: 0,
         }
@@ -62,6 +81,11 @@ impl fmt::Debug for Config {
             .field("grace", &self.grace)
             .field("heartbeat_interval", &self.heartbeat_interval)
             .field("issued_only", &self.issued_only)
+            .field("dave_version", &self.dave_version)
+            .field("dave_downgrade", &self.dave_downgrade)
+            .field("dave_batch", &self.dave_batch)
+            .field("stage", &self.stage)
+            .field("channel", &self.channel)
             .field("max_connections", &self.max_connections)
             .finish_non_exhaustive()
     }
@@ -124,6 +148,41 @@ impl Config {
         self
     }
 
+    /// Sets [`dave_version`](Self::dave_version).
+    #[must_use]
+    pub fn dave_version(mut self, version: u16) -> Self {
+        self.dave_version = version;
+        self
+    }
+
+    /// Sets [`dave_downgrade`](Self::dave_downgrade).
+    #[must_use]
+    pub fn dave_downgrade(mut self, downgrade: bool) -> Self {
+        self.dave_downgrade = downgrade;
+        self
+    }
+
+    /// Sets [`dave_batch`](Self::dave_batch).
+    #[must_use]
+    pub fn dave_batch(mut self, batch: Duration) -> Self {
+        self.dave_batch = batch;
+        self
+    }
+
+    /// Sets [`stage`](Self::stage).
+    #[must_use]
+    pub fn stage(mut self, stage: bool) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    /// Sets [`channel`](Self::channel).
+    #[must_use]
+    pub fn channel(mut self, channel: ChannelId) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
     /// Sets [`max_connections`](Self::max_connections).
     #[must_use]
     pub fn max_connections(mut self, max_connections: usize) -> Self {
@@ -136,5 +195,15 @@ impl Config {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
+    }
+
+    /// The DAVE version of a call in which everybody speaks the newest one; there is none beyond 1.
+    pub(crate) fn offered(&self) -> u16 {
+        if self.stage { 0 } else { self.dave_version.min(1) }
+    }
+
+    /// Whether clients without DAVE are admitted.
+    pub(crate) fn admits_plain(&self) -> bool {
+        self.offered() == 0 || self.dave_downgrade
     }
 }

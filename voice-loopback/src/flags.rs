@@ -16,9 +16,11 @@ Usage: voice-loopback [--ws 127.0.0.1:9443] [--udp 127.0.0.1:9444] [FLAGS]
   --udp IP:PORT       where media is; port 0 picks one
   --plain-ws          ws instead of wss
   --ca-out FILE       write the certificate that clients must trust, PEM; there is none with --plain-ws
-  --dave 0|1          the end-to-end encryption (DAVE) version; only 0 is supported yet
-  --dave-downgrade    admit clients without DAVE to a DAVE call; no effect with version 0
+  --dave 0|1          the end-to-end encryption (DAVE) version (default 1); clients without it are refused then
+  --dave-downgrade    admit them: the call goes on unencrypted until the last of them leaves
+  --dave-batch MS     additions to the group wait this long for others to go with them (default 0)
   --stage             be a stage channel, which has DAVE version 0
+  --channel ID        the channel of calls that no client names one for (names the MLS group)
   --grace SECS        how long a severed client keeps its place before the others see it leave (default 0)
   --modes A,B         the encryption modes on offer
   --extension         forwarded packets carry a header extension
@@ -53,8 +55,6 @@ pub(crate) enum FlagError {
     Syntax(#[from] lexopt::Error),
     #[error("--modes: {name:?} is no encryption mode; Discord's are {}", .known.map(Mode::name).join(" and "))]
     UnknownMode { name: String, known: [Mode; 2] },
-    #[error("--dave 1: only --dave 0 is supported yet, or --stage, whose version is always 0")]
-    Dave,
     #[error("{flag}: {value} is not between 0 and {max}")]
     OutOfRange { flag: &'static str, value: f64, max: f64 },
 }
@@ -67,7 +67,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut server = Config::default();
     let mut link = Impairment::default();
     let mut flags = Flags::default();
-    let (mut dave, mut stage) = (0_u16, false);
     let options = &mut flags.options;
     options.ws = ([127, 0, 0, 1], 9_443).into();
     options.udp = ([127, 0, 0, 1], 9_444).into();
@@ -78,20 +77,19 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long("plain-ws") => options.plain = true,
             Arg::Long("ca-out") => flags.ca_out = Some(parser.value()?.into()),
             Arg::Long("dave") => {
-                dave = number(&mut parser)?;
-                within("--dave", f64::from(dave), 1.0)?;
+                server.dave_version = number(&mut parser)?;
+                within("--dave", f64::from(server.dave_version), 1.0)?;
             }
-            Arg::Long("dave-downgrade") => {}
-            Arg::Long("stage") => stage = true,
+            Arg::Long("dave-downgrade") => server.dave_downgrade = true,
+            Arg::Long("dave-batch") => server.dave_batch = millis("--dave-batch", number(&mut parser)?)?,
+            Arg::Long("stage") => server.stage = true,
+            Arg::Long("channel") => server.channel = Some(number(&mut parser)?),
             Arg::Long("grace") => server.grace = seconds("--grace", number(&mut parser)?)?,
             Arg::Long("modes") => server.modes = modes(&parser.value()?.string()?)?,
             Arg::Long("extension") => server.extension = true,
             Arg::Long("padding") => server.padding = true,
             Arg::Long("loss") => link.loss = within("--loss", number(&mut parser)?, 1.0)?,
-            Arg::Long("jitter") => {
-                let millis = within("--jitter", number(&mut parser)?, MAX_SECONDS * 1_000.0)?;
-                link.jitter = Duration::from_secs_f64(millis / 1_000.0);
-            }
+            Arg::Long("jitter") => link.jitter = millis("--jitter", number(&mut parser)?)?,
             Arg::Long("reorder") => link.reorder = within("--reorder", number(&mut parser)?, 1.0)?,
             Arg::Long("duplicate") => link.duplicate = within("--duplicate", number(&mut parser)?, 1.0)?,
             Arg::Long("seed") => options.seed = Some(number(&mut parser)?),
@@ -101,9 +99,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             arg => return Err(arg.unexpected().into()),
         }
-    }
-    if dave != 0 && !stage {
-        return Err(FlagError::Dave);
     }
     options.server = server;
     options.outgoing = link;
@@ -124,6 +119,10 @@ fn seconds(flag: &'static str, value: f64) -> Result<Duration, FlagError> {
     within(flag, value, MAX_SECONDS).map(Duration::from_secs_f64)
 }
 
+fn millis(flag: &'static str, value: f64) -> Result<Duration, FlagError> {
+    within(flag, value, MAX_SECONDS * 1_000.0).map(|millis| Duration::from_secs_f64(millis / 1_000.0))
+}
+
 fn modes(names: &str) -> Result<Vec<Mode>, FlagError> {
     let mode = |name: &str| {
         let name = name.trim();
@@ -137,6 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use crypto::Mode;
+    use model::ChannelId;
 
     use super::{Command, Flags, parse};
 
@@ -155,12 +155,15 @@ mod tests {
     #[test]
     fn every_flag_is_understood() {
         let flags = flags(
-            "--ws 127.0.0.1:0 --udp [::1]:5 --plain-ws --dave 1 --dave-downgrade --stage --grace 2.5 \
+            "--ws 127.0.0.1:0 --udp [::1]:5 --plain-ws --dave 0 --dave-downgrade --dave-batch 70 --stage --channel 9 --grace 2.5 \
              --modes aead_xchacha20_poly1305_rtpsize,aead_aes256_gcm_rtpsize --extension --padding --loss 0.01 \
              --jitter 30 --reorder 0.02 --duplicate 0.03 --seed 7 --exit-after 9",
         );
         let options = flags.options;
         assert_eq!((options.ws.port(), options.udp.to_string().as_str()), (0, "[::1]:5"));
+        assert_eq!((options.server.dave_version, options.server.dave_batch), (0, Duration::from_millis(70)));
+        assert!(options.server.dave_downgrade && options.server.stage);
+        assert_eq!(options.server.channel, ChannelId::new(9));
         assert!(options.plain && options.server.extension && options.server.padding);
         assert_eq!(options.server.modes, [Mode::XChaCha20Poly1305Rtpsize, Mode::Aes256GcmRtpsize]);
         assert_eq!(options.server.grace, Duration::from_millis(2_500));
@@ -180,6 +183,7 @@ mod tests {
         let options = flags("").options;
         assert_eq!((options.ws.port(), options.udp.port()), (9_443, 9_444));
         assert!(!options.plain && options.outgoing.is_none());
+        assert_eq!((options.server.dave_version, options.server.stage), (1, false));
     }
 
     #[test]
@@ -189,15 +193,12 @@ mod tests {
             "--modes: \"plain\" is no encryption mode; Discord's are aead_aes256_gcm_rtpsize and \
              aead_xchacha20_poly1305_rtpsize"
         );
-        assert_eq!(
-            error("--dave 1"),
-            "--dave 1: only --dave 0 is supported yet, or --stage, whose version is always 0"
-        );
         assert_eq!(error("--dave 7 --stage"), "--dave: 7 is not between 0 and 1");
         assert_eq!(error("--jitter 90000000"), "--jitter: 90000000 is not between 0 and 86400000");
         assert_eq!(error("--loss 1.5"), "--loss: 1.5 is not between 0 and 1");
         assert_eq!(error("--grace -1"), "--grace: -1 is not between 0 and 86400");
         assert_eq!(error("--loss NaN"), "--loss: NaN is not between 0 and 1");
+        assert!(error("--channel 0").contains('0') && error("--channel general").contains("general"));
         assert!(error("--wss 1").contains("--wss"));
         assert!(error("extra").contains("extra"));
         assert!(error("--ws nowhere").contains("nowhere"));

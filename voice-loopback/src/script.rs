@@ -21,10 +21,11 @@ pub enum Cue {
         /// Whose.
         user: Option<UserId>,
     },
-    /// The next `times` messages with this JSON opcode are not sent. Zero ends an earlier cue, [`u32::MAX`] lasts.
+    /// The next `times` messages with this opcode are not sent. Zero ends an earlier cue, [`u32::MAX`] lasts.
     ///
     /// Useful ones: 8 (hello; `user` must be `None`, since nobody has identified yet), 2 (ready), 4 (session
-    /// description; no media goes to a client that has none), 6 (heartbeat acknowledgement), 9 (resumed).
+    /// description; no media goes to a client that has none), 6 (heartbeat acknowledgement), 9 (resumed). Of DAVE: 22,
+    /// for transitions that are never executed, and the binary ones: 25, 27, 29, 30.
     Withhold {
         /// Whose.
         user: Option<UserId>,
@@ -101,4 +102,47 @@ pub enum Cue {
         /// Which guild.
         guild: GuildId,
     },
+    /// Get the next `times` occasions for this trick wrong. Zero ends an earlier cue, [`u32::MAX`] lasts.
+    Trick {
+        /// At whose expense.
+        user: Option<UserId>,
+        /// Which one.
+        trick: Trick,
+        /// How often.
+        times: u32,
+    },
+    /// Announce (op 29) the commit that led to the present epoch, or an earlier one, once more, as a new transition.
+    StaleCommit {
+        /// To whom; nobody who is not in an established group.
+        user: Option<UserId>,
+    },
+    /// Send an RTP packet, as if from another member, whose payload is not end-to-end encrypted. It takes the sequence
+    /// number and timestamp after the last ones forwarded.
+    Plain {
+        /// To whom; never to whom it pretends to be from.
+        user: Option<UserId>,
+        /// From whom it pretends to be.
+        from: UserId,
+        /// What stands where the Opus frame does, cut to 1,200 bytes.
+        payload: Vec<u8>,
+    },
+}
+
+/// What can be got wrong about end-to-end encryption, for [`Cue::Trick`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Trick {
+    /// A bit of a commit (op 29) is flipped.
+    CorruptCommit,
+    /// A welcome (op 30) is one that can be opened, into another group than this call's.
+    ForeignWelcome,
+    /// The external sender (op 25) is another one than the one that signs.
+    ForeignSender,
+    /// Proposals (op 27) come twice: first signed by the sender of [`ForeignSender`](Self::ForeignSender), then as they
+    /// should be.
+    ForeignProposals,
+    /// The others hear of this user (op 11) only after its key package was proposed to them (op 27).
+    LateConnect,
+    /// The execution of a transition (op 22) is told twice.
+    DuplicateExecute,
 }

@@ -112,6 +112,7 @@ async fn clients_that_trust_the_certificate_are_served_as_the_flags_say() {
         let hello = websocket.next().await.expect("open").expect("hello");
         let identify = json!({ "op": 0, "d": {
             "server_id": "2", "user_id": "1", "session_id": "session", "token": "token",
+            "max_dave_protocol_version": 1,
         }});
         websocket.send(Message::text(identify.to_string())).await.expect("sent");
         let ready = websocket.next().await.expect("open").expect("ready");
@@ -125,9 +126,9 @@ async fn clients_that_trust_the_certificate_are_served_as_the_flags_say() {
 
 #[test]
 fn wrong_flags_and_failures_are_told_apart() {
-    let output = run(&["--dave", "1"]);
+    let output = run(&["--dave", "2"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("only --dave 0"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--dave: 2 is not between 0 and 1"));
 
     let occupied = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = occupied.local_addr().expect("an address").to_string();

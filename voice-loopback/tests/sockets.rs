@@ -38,6 +38,11 @@ fn user(id: u64) -> UserId {
     UserId::new(id).expect("not zero")
 }
 
+/// For what has nothing to do with end-to-end encryption.
+fn options() -> Options {
+    Options::default().server(Config::default().dave_version(0))
+}
+
 async fn tls(loopback: &Loopback, name: &str) -> Box<dyn Stream> {
     let tcp = TcpStream::connect(loopback.ws_addr()).await.expect("connected");
     let mut roots = RootCertStore::empty();
@@ -125,7 +130,7 @@ impl Client {
 #[tokio::test]
 async fn two_clients_hear_each_other_over_tls() {
     let loopback =
-        Loopback::start(Options::default().server(Config::default().issued_only(true))).await.expect("started");
+        Loopback::start(options().server(Config::default().dave_version(0).issued_only(true))).await.expect("started");
     let mut first = join(&loopback, 1, "wss://127.0.0.1/?v=8").await;
     let mut second = join(&loopback, 2, "wss://127.0.0.1?v=8").await;
     first.send(1, b"there").await;
@@ -158,7 +163,7 @@ async fn two_clients_hear_each_other_over_tls() {
 
 #[tokio::test]
 async fn a_severed_connection_ends_without_a_close_frame() {
-    let loopback = Loopback::start(Options::default().plain(true)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true)).await.expect("started");
     assert_eq!(loopback.ca_pem(), None);
     let mut client = join(&loopback, 1, "ws://127.0.0.1/?v=8").await;
     loopback.cue(Cue::Sever { user: None }).await;
@@ -170,7 +175,7 @@ async fn a_severed_connection_ends_without_a_close_frame() {
 
 #[tokio::test]
 async fn a_closing_handshake_gives_the_session_up() {
-    let loopback = Loopback::start(Options::default().plain(true)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true)).await.expect("started");
     let (mut first, mut second) =
         (join(&loopback, 1, "ws://127.0.0.1/?v=8").await, join(&loopback, 2, "ws://127.0.0.1/?v=8").await);
     let normal = tokio_tungstenite::tungstenite::protocol::CloseFrame { code: 1000.into(), reason: "".into() };
@@ -182,7 +187,7 @@ async fn a_closing_handshake_gives_the_session_up() {
 #[tokio::test]
 async fn impairments_apply_in_the_direction_asked_for() {
     let doubled = Impairment { duplicate: 1.0, ..Impairment::default() };
-    let loopback = Loopback::start(Options::default().plain(true).outgoing(doubled).seed(1)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true).outgoing(doubled).seed(1)).await.expect("started");
     let client = join(&loopback, 1, "ws://127.0.0.1/?v=8").await;
     let mut answer = [0; 100];
     recv(&client.udp, &mut answer).await; // the second answer to discovery
@@ -193,7 +198,7 @@ async fn impairments_apply_in_the_direction_asked_for() {
     }
     assert_eq!(loopback.stats().await.pings, 1);
 
-    let loopback = Loopback::start(Options::default().plain(true).incoming(doubled)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true).incoming(doubled)).await.expect("started");
     let udp = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     udp.send_to(&keepalive::ping(7), loopback.udp_addr()).await.expect("sent");
     for _ in 0..2 {
@@ -205,7 +210,7 @@ async fn impairments_apply_in_the_direction_asked_for() {
 
 #[tokio::test]
 async fn what_is_no_websocket_is_refused() {
-    let loopback = Loopback::start(Options::default().plain(true)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true)).await.expect("started");
     let mut tcp = TcpStream::connect(loopback.ws_addr()).await.expect("connected");
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     let mut answer = Vec::new();
@@ -216,10 +221,10 @@ async fn what_is_no_websocket_is_refused() {
 
 #[tokio::test]
 async fn an_address_in_use_is_an_error() {
-    let loopback = Loopback::start(Options::default().plain(true)).await.expect("started");
+    let loopback = Loopback::start(options().plain(true)).await.expect("started");
     let (ws, udp) = (loopback.ws_addr(), loopback.udp_addr());
-    let error = Loopback::start(Options::default().plain(true).ws(ws)).await.expect_err("occupied").to_string();
+    let error = Loopback::start(options().plain(true).ws(ws)).await.expect_err("occupied").to_string();
     assert!(error.starts_with(&format!("cannot listen on {ws} (TCP): ")), "{error}");
-    let error = Loopback::start(Options::default().plain(true).udp(udp)).await.expect_err("occupied").to_string();
+    let error = Loopback::start(options().plain(true).udp(udp)).await.expect_err("occupied").to_string();
     assert!(error.starts_with(&format!("cannot listen on {udp} (UDP): ")), "{error}");
 }

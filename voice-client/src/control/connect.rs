@@ -8,8 +8,9 @@ use gateway::{Gateway, Loss, binary, text};
 use model::{RtpTime, Seq};
 use udp::{Discovery, discovery};
 
-use super::{Control, Generation, Live, Output, Phase};
+use super::{Control, Dave, Generation, Live, Output, Phase, Told};
 use crate::config::Deadlines;
+use crate::encryption::{E2ee, Encryption};
 use crate::error::{Cause, Closed, Stage};
 use crate::event::Event;
 use crate::info::ConnectionInfo;
@@ -35,8 +36,15 @@ impl Control {
         let mut config = gateway::Config::new(info.guild, info.user, info.session.clone(), info.token.clone());
         config.max_missed_acks = self.settings.max_missed_acks;
         config.nonce_seed = self.noise();
+        config.channel = Some(info.channel);
+        let dave = (self.settings.e2ee != E2ee::Off).then(|| {
+            config.max_dave_protocol_version = dave::MAX_VERSION;
+            Dave::new(self.generation + 1, info.user, info.channel, self.keys.clone())
+        });
+        self.encryption = Encryption::default();
         let gateway = Gateway::new(config);
-        self.live = Some(Live { info, endpoint, gateway, offered: Vec::new(), ssrc: None, attached: None, mode: None });
+        let (offered, ssrc, attached, mode) = (Vec::new(), None, None, None);
+        self.live = Some(Live { info, endpoint, gateway, offered, ssrc, attached, mode, dave });
         self.dial(now);
     }
 
@@ -149,6 +157,9 @@ impl Control {
             live.gateway.handle_timeout(now);
             self.pump(now);
         }
+        if self.dave_due().is_some_and(|due| now >= due) {
+            self.tell_dave(now, Told::Timeout);
+        }
         if self.phase.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -192,16 +203,18 @@ impl Control {
             gateway::Event::Resumed => {
                 self.up(now);
                 self.outputs.push_back(Output::Event(Event::Resumed));
+                self.tell_dave(now, Told::Resumed);
                 self.answer();
             }
-            gateway::Event::Message(message) => self.handle_message(message),
+            gateway::Event::Message(message) => self.handle_message(now, message),
             gateway::Event::Lost(Loss::MissedAcks(missed)) => self.lost(now, Cause::MissedAcks(missed)),
             gateway::Event::Lost(Loss::Malformed { op, reason }) => self.lost(now, Cause::Malformed { op, reason }),
             gateway::Event::Lost(_) => self.lost(now, Cause::Spent),
             gateway::Event::Dave(binary::Message::Unknown { op, payload }) => {
                 self.outputs.push_back(Output::Event(Event::OtherBinary { op, payload }));
             }
-            gateway::Event::Hello { .. } | gateway::Event::Dave(_) => {}
+            gateway::Event::Dave(message) => self.tell_dave(now, Told::Binary(message)),
+            gateway::Event::Hello { .. } => {}
         }
     }
 
@@ -249,9 +262,13 @@ impl Control {
     fn handle_described(&mut self, now: Instant, description: &text::SessionDescription, repeated: bool) {
         let Some(Live { ssrc: Some(ssrc), mode: Some(selected), .. }) = &self.live else { return };
         let (ssrc, mode) = (*ssrc, *selected);
-        self.described = Some((mode, description.dave_protocol_version));
+        let version = description.dave_protocol_version;
+        self.described = Some((mode, version));
         if Mode::from_name(&description.mode) != Some(mode) {
             return self.lost(now, Cause::UnexpectedMode(description.mode.clone()));
+        }
+        if version == 0 && self.settings.e2ee == E2ee::Required {
+            return self.lost(now, Cause::NotEncrypted);
         }
         let attached = self.live.as_mut().and_then(|live| live.attached.replace(ssrc));
         let first = !matches!(self.phase, Phase::Up);
@@ -261,11 +278,13 @@ impl Control {
         if !repeated || attached != Some(ssrc) {
             let key = Key::new(*description.secret_key.expose());
             let (seq, time) = (Seq(self.noise() as u16), RtpTime(self.noise() as u32));
-            self.update(Update::Session(Session { ssrc, mode, key, seq, time }));
+            let encrypted = version > 0;
+            self.update(Update::Session(Session { ssrc, mode, key, seq, time, encrypted }));
         }
+        self.describe_dave(now, version);
         if first {
             self.joined = true;
-            let (mode, dave_version) = (mode.name().to_owned(), description.dave_protocol_version);
+            let (mode, dave_version) = (mode.name().to_owned(), version);
             self.outputs.push_back(Output::Event(Event::Connected { ssrc, mode, dave_version }));
             self.answer();
         }
@@ -280,7 +299,8 @@ impl Control {
         }
     }
 
-    fn handle_message(&mut self, message: text::Message) {
+    fn handle_message(&mut self, now: Instant, message: text::Message) {
+        self.tell_dave_of(now, &message);
         match &message {
             text::Message::Speaking(text::Speaking { ssrc: Some(ssrc), user: Some(user), .. }) => {
                 self.update(Update::Speaker { ssrc: *ssrc, user: *user });

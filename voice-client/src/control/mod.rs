@@ -1,5 +1,5 @@
-//! One call's control, without sockets or clocks: composes the gateway machine and IP discovery, and decides how
-//! connections are made and won back.
+//! One call's control, without sockets or clocks: composes the gateway machine, IP discovery and the session of
+//! end-to-end encryption, and decides how connections are made and won back.
 //!
 //! ```text
 //! op 4 to the main gateway -> both updates, fresh -> dial -> identify, ready -> discovery -> description -> up
@@ -10,12 +10,13 @@
 //! ```
 
 mod connect;
+mod dave;
 mod join;
 mod lost;
 mod output;
 mod policy;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crypto::Mode;
@@ -24,10 +25,13 @@ use model::{ChannelId, GuildId, Ssrc, UserId};
 use udp::Discovery;
 
 use crate::config::{Config, Deadlines, Retry};
+use crate::encryption::{E2ee, Encryption};
 use crate::error::{Cause, Closed, Stage};
 use crate::info::{ConnectionInfo, VoiceStateCommand};
 use crate::media::Update;
 
+use self::dave::{Dave, Told};
+pub(crate) use self::dave::{Done, Keys};
 use join::Joining;
 pub(crate) use output::{Generation, Output};
 
@@ -51,6 +55,9 @@ pub(crate) struct Control {
     live: Option<Live>,
     /// Transport mode and DAVE version of the latest description.
     described: Option<(Mode, u16)>,
+    keys: Keys,
+    /// End-to-end encryption of the latest session, even if it is over.
+    encryption: Encryption,
     phase: Phase,
     generation: Generation,
     /// Whether a WebSocket is open or being opened.
@@ -76,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) max_missed_acks: u32,
     pub(crate) mute: bool,
     pub(crate) deaf: bool,
+    pub(crate) e2ee: E2ee,
+    pub(crate) known_keys: BTreeMap<UserId, Vec<u8>>,
 }
 
 impl From<&Config> for Settings {
@@ -87,6 +96,8 @@ impl From<&Config> for Settings {
             max_missed_acks: config.max_missed_acks,
             mute: config.mute,
             deaf: config.deaf,
+            e2ee: config.e2ee,
+            known_keys: config.known_keys.clone(),
         }
     }
 }
@@ -102,6 +113,8 @@ struct Live {
     /// The SSRC that media was told.
     attached: Option<Ssrc>,
     mode: Option<Mode>,
+    /// `None` when no encryption was offered.
+    dave: Option<Dave>,
 }
 
 /// Where the connection stands, in protocol order.
@@ -162,7 +175,7 @@ impl Phase {
 
 impl Control {
     /// A call of `user` in `guild`. `linked` says whether [`Output::MainGateway`] reaches anybody; `seed` is random.
-    pub(crate) fn new(settings: Settings, guild: GuildId, user: UserId, linked: bool, seed: u64) -> Self {
+    pub(crate) fn new(settings: Settings, keys: Keys, guild: GuildId, user: UserId, linked: bool, seed: u64) -> Self {
         Self {
             guild,
             user,
@@ -176,6 +189,8 @@ impl Control {
             joining: None,
             live: None,
             described: None,
+            keys,
+            encryption: Encryption::default(),
             phase: Phase::Absent,
             generation: 0,
             dialed: false,
@@ -261,12 +276,22 @@ impl Control {
         };
         let gateway = self.live.as_ref().filter(|_| self.dialed).and_then(|live| live.gateway.poll_timeout());
         let joining = self.joining.as_ref().map(|joining| joining.deadline);
-        [self.phase.deadline(), joining, gateway, discovery].into_iter().flatten().min()
+        [self.phase.deadline(), joining, gateway, discovery, self.dave_due()].into_iter().flatten().min()
     }
 
     /// Transport mode and DAVE version of the latest session that was described, even if it is over.
     pub(crate) fn described(&self) -> Option<(Mode, u16)> {
         self.described
+    }
+
+    /// End-to-end encryption of the latest session, even if it is over.
+    pub(crate) fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// Media cannot open anybody's frames any more.
+    pub(crate) fn handle_hopeless(&mut self, now: Instant) {
+        self.tell_dave(now, Told::Undecryptable);
     }
 
     /// Whether audio flows.

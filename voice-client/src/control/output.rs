@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use gateway::Endpoint;
 
+use super::dave::Work;
 use crate::error::{Closed, JoinError};
 use crate::event::Event;
 use crate::info::VoiceStateCommand;
@@ -25,6 +26,8 @@ pub(crate) enum Output {
     OpenUdp { generation: Generation, server: SocketAddr },
     /// Send a datagram of IP discovery.
     Datagram([u8; udp::discovery::LEN]),
+    /// Have this work done where it may take milliseconds, and bring back what comes of it.
+    Work(Work),
     /// Tell media.
     Update(Update),
     /// Tell the main gateway.

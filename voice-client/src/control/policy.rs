@@ -19,13 +19,16 @@ pub(super) fn verdict(cause: &Cause, stage: Option<Stage>, described: bool) -> V
         Cause::TimedOut { .. } if stage == Some(Stage::Dial) => Verdict::Resume,
         Cause::TimedOut { .. } | Cause::Cut(_) | Cause::MissedAcks(_) => close::verdict(None, described),
         Cause::Malformed { .. } if described => Verdict::Resume,
-        Cause::Malformed { .. } | Cause::KeyExhausted | Cause::Spent | Cause::Udp(_) => Verdict::Rejoin,
+        Cause::Malformed { .. } | Cause::KeyExhausted | Cause::Spent | Cause::Udp(_) | Cause::Encryption => {
+            Verdict::Rejoin
+        }
         Cause::ServerGone | Cause::Moved => Verdict::AwaitUpdate,
         Cause::Endpoint(_)
         | Cause::NoUpdates { .. }
         | Cause::NoCommonMode(_)
         | Cause::ModeRefused { .. }
         | Cause::UnexpectedMode(_)
+        | Cause::NotEncrypted
         | Cause::Link(_) => Verdict::Stop,
     }
 }

@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 
 use crate::audio::{Frame, Tap};
 use crate::config::Config;
-use crate::control::{Control, Output};
+use crate::control::{Control, Done, Output};
 use crate::dialer::Dialer;
+use crate::encryption::Encryption;
 use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
 use crate::event::{Event, Queue};
@@ -73,6 +74,7 @@ pub(crate) struct CallTask {
     pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
     pub(crate) closed: watch::Sender<Option<Closed>>,
+    pub(crate) encryption: watch::Sender<Encryption>,
     /// The figures of the call when it was over.
     pub(crate) last: Arc<OnceLock<Stats>>,
 }
@@ -92,14 +94,18 @@ struct Running {
     waiter: Option<oneshot::Sender<Result<(), JoinError>>>,
     events: Vec<Arc<Queue>>,
     tracks: HashMap<TrackId, watch::Sender<Option<TrackEnd>>>,
+    /// Where work that was done comes back from the threads that did it.
+    done: mpsc::UnboundedSender<Done>,
+    encryption: watch::Sender<Encryption>,
     ended: Option<Closed>,
 }
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) async fn run(task: CallTask) {
-    let CallTask { config, dialer, link, control, place, inbound, mut requests, mut notices, events, closed, last } =
-        task;
+    let CallTask { config, dialer, link, control, place, inbound, .. } = task;
+    let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
     let (receive, messages) = mpsc::unbounded_channel();
+    let (done, mut works) = mpsc::unbounded_channel();
     let (report, mut discovery) = mpsc::unbounded_channel();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
@@ -117,6 +123,8 @@ pub(crate) async fn run(task: CallTask) {
         waiter: None,
         events: vec![events],
         tracks: HashMap::new(),
+        done,
+        encryption,
         ended: None,
     };
     let mut abandoned = false;
@@ -139,6 +147,7 @@ pub(crate) async fn run(task: CallTask) {
                 running.handle_notice(notice);
             }
             Some(incoming) = discovery.recv() => running.handle_udp(incoming),
+            Some(done) = works.recv() => running.handle_done(done),
             () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
         }
         running.drain();
@@ -205,11 +214,23 @@ impl Running {
         }
     }
 
-    fn handle_udp(&mut self, udp::Incoming { generation, discovery }: udp::Incoming) {
-        match discovery {
-            Ok(datagram) => self.control.handle_discovery(now(), generation, &datagram),
-            Err(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
+    fn handle_udp(&mut self, udp::Incoming { generation, said }: udp::Incoming) {
+        match said {
+            udp::Said::Discovery(datagram) => self.control.handle_discovery(now(), generation, &datagram),
+            udp::Said::Failed(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
+            udp::Said::Hopeless => self.control.handle_hopeless(now()),
         }
+    }
+
+    fn handle_done(&mut self, done: Done) {
+        self.control.handle_done(now(), done);
+        self.encryption.send_if_modified(|known| {
+            let changed = known != self.control.encryption();
+            if changed {
+                known.clone_from(self.control.encryption());
+            }
+            changed
+        });
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -265,6 +286,11 @@ impl Running {
                         self.control.handle_unsent(error.to_string());
                     }
                 }
+                Output::Work(work) => {
+                    let done = self.done.clone();
+                    // The call may be over by then.
+                    tokio::task::spawn_blocking(move || _ = done.send(work.run()));
+                }
                 Output::Update(update) => self.update(update),
                 Output::MainGateway(command) => self.tell_main_gateway(command),
                 Output::Event(event) => self.emit(&event),
@@ -278,8 +304,14 @@ impl Running {
     /// Tells each half of media what concerns it: the clock is not woken for nothing.
     fn update(&self, update: Update) {
         match update {
-            Update::Mute(_) | Update::Farewell => self.place.beat().update(update),
-            Update::Deaf(_) | Update::Speaker { .. } | Update::Gone(_) => self.tell_receive(Message::Update(update)),
+            Update::Mute(_)
+            | Update::Farewell
+            | Update::Dave(dave::Update::Seal(_) | dave::Update::Withhold | dave::Update::SendPlain) => {
+                self.place.beat().update(update);
+            }
+            Update::Deaf(_) | Update::Speaker { .. } | Update::Gone(_) | Update::Dave(_) => {
+                self.tell_receive(Message::Update(update));
+            }
             Update::Session(_) | Update::Detach => {
                 self.place.beat().update(update.clone());
                 self.tell_receive(Message::Update(update));
@@ -341,6 +373,7 @@ impl Running {
             connected: self.control.is_up(),
             mode: described.map(|(mode, _)| mode),
             dave_version: described.map_or(0, |(_, version)| version),
+            encryption: self.control.encryption().clone(),
             ws_round_trip: self.control.round_trip(),
             ..Stats::default()
         };

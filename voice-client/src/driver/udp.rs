@@ -42,8 +42,16 @@ pub(super) enum Message {
 pub(super) struct Incoming {
     /// Of the socket.
     pub(super) generation: Generation,
-    /// A datagram of IP discovery; an error means that the socket cannot be read.
-    pub(super) discovery: io::Result<Vec<u8>>,
+    pub(super) said: Said,
+}
+
+pub(super) enum Said {
+    /// A datagram of IP discovery.
+    Discovery(Vec<u8>),
+    /// The socket cannot be read.
+    Failed(io::Error),
+    /// Nobody's frames can be opened end to end.
+    Hopeless,
 }
 
 /// What the receive task has counted.
@@ -114,7 +122,7 @@ pub(super) async fn run(
                     socket = match Inlet::new(opened) {
                         Ok(socket) => Some(socket),
                         Err(error) => {
-                            let _ = control.send(Incoming { generation, discovery: Err(error) });
+                            let _ = control.send(Incoming { generation, said: Said::Failed(error) });
                             None
                         }
                     };
@@ -134,8 +142,8 @@ pub(super) async fn run(
                 for _ in 0..BURST {
                     let Ok(len) = socket.try_recv(&mut datagram) else { break };
                     if inbound.handle_datagram(now(), &mut datagram[..len], &mut taps) {
-                        let discovery = Ok(datagram[..len].to_vec());
-                        let _ = control.send(Incoming { generation, discovery });
+                        let said = Said::Discovery(datagram[..len].to_vec());
+                        let _ = control.send(Incoming { generation, said });
                     }
                 }
             }
@@ -144,6 +152,9 @@ pub(super) async fn run(
         let now = now();
         if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
             inbound.handle_timeout(now, &mut taps);
+        }
+        if inbound.poll_hopeless() {
+            let _ = control.send(Incoming { generation, said: Said::Hopeless });
         }
         while let Some(ping) = inbound.poll_ping() {
             if let Some(socket) = &socket {

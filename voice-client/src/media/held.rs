@@ -3,12 +3,13 @@ use std::time::{Duration, Instant};
 
 use model::{RtpTime, Seq, Ssrc};
 
-/// Packets held in all, about two seconds of two speakers.
-const PACKETS: usize = 200;
+/// Packets held in all, two seconds of ten speakers.
+const PACKETS: usize = 1_000;
 /// Bytes held in all.
-const BYTES: usize = 64 * 1024;
+const BYTES: usize = 256 * 1024;
 
-/// Packets of an SSRC whose user is not known yet: held for a short, bounded while, in order of arrival.
+/// Packets of an SSRC whose user is not known yet, or whose sender's key is not: held for a short, bounded while, in order
+/// of arrival.
 pub(super) struct Held {
     /// Longest wait. Op 5 follows first audio within a round trip.
     patience: Duration,
@@ -16,8 +17,20 @@ pub(super) struct Held {
     bytes: usize,
 }
 
-/// One opened audio packet and when it came.
+/// What a packet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lacks {
+    /// The user of its SSRC.
+    User,
+    /// Any secret of its sender.
+    Secret,
+    /// The secret that it was sealed with.
+    RightSecret,
+}
+
+/// One audio packet, its transport seal opened, and when it came.
 pub(super) struct Packet {
+    pub(super) lacks: Lacks,
     pub(super) at: Instant,
     pub(super) ssrc: Ssrc,
     pub(super) seq: Seq,
@@ -30,49 +43,51 @@ impl Held {
         Self { patience, packets: VecDeque::new(), bytes: 0 }
     }
 
-    /// Holds a packet; returns how many older ones had to go for it.
-    pub(super) fn push(&mut self, packet: Packet) -> u64 {
+    /// Holds a packet, and tells `drop` of older ones that have to go for it.
+    pub(super) fn push(&mut self, packet: Packet, mut drop: impl FnMut(Packet)) {
         self.bytes += packet.frame.len();
         self.packets.push_back(packet);
-        let mut dropped = 0;
         while self.packets.len() > PACKETS || self.bytes > BYTES {
-            dropped += u64::from(self.pop_front());
+            let Some(packet) = self.pop_front() else { return };
+            drop(packet);
         }
-        dropped
     }
 
-    /// Takes what is held for `ssrc`, in order of arrival.
-    pub(super) fn take(&mut self, ssrc: Ssrc) -> impl Iterator<Item = Packet> + use<> {
-        let (taken, kept): (VecDeque<_>, VecDeque<_>) = self.packets.drain(..).partition(|packet| packet.ssrc == ssrc);
-        self.packets = kept;
-        self.bytes = self.packets.iter().map(|packet| packet.frame.len()).sum();
-        taken.into_iter()
+    /// Offers what is held of these streams, in order of arrival; what `offer` gives back is held on.
+    pub(super) fn offer(&mut self, is_theirs: impl Fn(Ssrc) -> bool, mut offer: impl FnMut(Packet) -> Option<Packet>) {
+        for _ in 0..self.packets.len() {
+            let Some(packet) = self.pop_front() else { return };
+            let kept = if is_theirs(packet.ssrc) { offer(packet) } else { Some(packet) };
+            if let Some(packet) = kept {
+                self.bytes += packet.frame.len();
+                self.packets.push_back(packet);
+            }
+        }
     }
 
-    /// Lets go of what has waited too long; returns how many packets that were.
-    pub(super) fn expire(&mut self, now: Instant) -> u64 {
-        let mut dropped = 0;
+    /// Tells `drop` of what has waited too long.
+    pub(super) fn expire(&mut self, now: Instant, mut drop: impl FnMut(Packet)) {
         while self.packets.front().is_some_and(|packet| now >= packet.at + self.patience) {
-            dropped += u64::from(self.pop_front());
+            let Some(packet) = self.pop_front() else { return };
+            drop(packet);
         }
-        dropped
     }
 
-    /// Lets go of everything; returns how many packets that were.
-    pub(super) fn clear(&mut self) -> u64 {
-        let dropped = self.packets.len() as u64;
-        *self = Self::new(self.patience);
-        dropped
+    /// Tells `drop` of everything.
+    pub(super) fn clear(&mut self, mut drop: impl FnMut(Packet)) {
+        while let Some(packet) = self.pop_front() {
+            drop(packet);
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.packets.front().map(|packet| packet.at + self.patience)
     }
 
-    fn pop_front(&mut self) -> bool {
-        let Some(packet) = self.packets.pop_front() else { return false };
+    fn pop_front(&mut self) -> Option<Packet> {
+        let packet = self.packets.pop_front()?;
         self.bytes -= packet.frame.len();
-        true
+        Some(packet)
     }
 }
 
@@ -89,7 +104,25 @@ mod tests {
     }
 
     fn packet(at: Instant, ssrc: u32, seq: u16, len: usize) -> Packet {
-        Packet { at, ssrc: Ssrc(ssrc), seq: Seq(seq), time: RtpTime(0), frame: vec![0; len].into() }
+        Packet { lacks: Lacks::User, at, ssrc: Ssrc(ssrc), seq: Seq(seq), time: RtpTime(0), frame: vec![0; len].into() }
+    }
+
+    fn push(held: &mut Held, packet: Packet) -> usize {
+        let mut dropped = 0;
+        held.push(packet, |_| dropped += 1);
+        dropped
+    }
+
+    fn take(held: &mut Held, ssrc: u32) -> Vec<u16> {
+        let mut seqs = Vec::new();
+        held.offer(
+            |other| other == Ssrc(ssrc),
+            |packet| {
+                seqs.push(packet.seq.0);
+                None
+            },
+        );
+        seqs
     }
 
     #[test]
@@ -97,33 +130,46 @@ mod tests {
         let now = start();
         let mut held = Held::new(PATIENCE);
         for seq in 0..6 {
-            held.push(packet(now, u32::from(seq % 2), seq, 100));
+            push(&mut held, packet(now, u32::from(seq % 2), seq, 100));
         }
-        let seqs: Vec<u16> = held.take(Ssrc(1)).map(|packet| packet.seq.0).collect();
-        assert_eq!(seqs, [1, 3, 5]);
+        assert_eq!(take(&mut held, 1), [1, 3, 5]);
         assert_eq!(held.bytes, 300);
-        assert_eq!(held.take(Ssrc(1)).count(), 0);
+        assert!(take(&mut held, 1).is_empty());
+    }
+
+    #[test]
+    fn what_is_given_back_keeps_its_place() {
+        let now = start();
+        let mut held = Held::new(PATIENCE);
+        for seq in 0..6 {
+            push(&mut held, packet(now, u32::from(seq % 2), seq, 100));
+        }
+        held.offer(|ssrc| ssrc == Ssrc(0), |packet| (packet.seq != Seq(2)).then_some(packet));
+        assert_eq!((take(&mut held, 0), take(&mut held, 1)), (vec![0, 4], vec![1, 3, 5]));
+        assert_eq!(held.bytes, 0);
     }
 
     #[test]
     fn packets_and_bytes_are_bounded_and_drops_counted() {
         let now = start();
         let mut held = Held::new(PATIENCE);
-        let dropped: u64 = (0..1_000).map(|seq| held.push(packet(now, 7, seq, 100))).sum();
+        let dropped: usize = (0..1_800).map(|seq| push(&mut held, packet(now, 7, seq, 100))).sum();
         assert_eq!(dropped, 800);
-        let dropped: u64 = (0..1_000).map(|seq| held.push(packet(now, 7, seq, 1_400))).sum();
+        let dropped: usize = (0..1_000).map(|seq| push(&mut held, packet(now, 7, seq, 1_400))).sum();
         assert!(held.bytes <= BYTES && held.packets.len() <= PACKETS);
-        assert_eq!(dropped, 1_200 - held.packets.len() as u64);
+        assert_eq!(dropped, 2_000 - held.packets.len());
     }
 
     #[test]
     fn patience_ends() {
         let now = start();
         let mut held = Held::new(PATIENCE);
-        held.push(packet(now, 7, 1, 10));
-        held.push(packet(now + Duration::from_secs(1), 7, 2, 10));
+        push(&mut held, packet(now, 7, 1, 10));
+        push(&mut held, packet(now + Duration::from_secs(1), 7, 2, 10));
         assert_eq!(held.poll_timeout(), Some(now + PATIENCE));
-        assert_eq!(held.expire(now + PATIENCE), 1);
-        assert_eq!(held.take(Ssrc(7)).count(), 1);
+        let mut expired = Vec::new();
+        held.expire(now + PATIENCE, |packet| expired.push(packet.seq.0));
+        assert_eq!(expired, [1]);
+        assert_eq!(take(&mut held, 7), [2]);
     }
 }

@@ -1,15 +1,18 @@
-//! One incoming packet: parse once, open in place, strip the extension, strip padding, find the user of the SSRC,
-//! push into the jitter buffer (the one copy). Every 20 ms: pop, decode or conceal, hand to the application.
+//! One incoming packet: parse once, open the transport seal in place, strip the extension, strip padding, find the user of
+//! the SSRC, open the end-to-end seal in place, push into the jitter buffer (the one copy). Every 20 ms: pop, decode or
+//! conceal, hand to the application.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crypto::{Backend, Opener};
+use dave::{Opened, Refusal};
 use model::{RtpTime, Seq, Ssrc, UserId};
 use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
-use super::held::{self, Held};
+use super::held::{Held, Lacks, Packet};
+use super::openers::Openers;
 use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
@@ -18,11 +21,16 @@ use crate::stats::Received;
 const MAX_PEOPLE: usize = 4_096;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
+/// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
+const HOPELESS: u64 = 50;
 
 /// The receiving half of one call's media.
 pub struct Inbound {
     settings: InboundSettings,
     opener: Option<Opener>,
+    openers: Openers,
+    /// Whether there is still hope in the keys that are there.
+    hope: Hope,
     people: BTreeMap<u32, UserId>,
     receiver: Receiver,
     held: Held,
@@ -89,6 +97,8 @@ impl Inbound {
             receiver: Receiver::new(settings.receive.clone()),
             deaf: settings.deaf,
             opener: None,
+            openers: Openers::new(),
+            hope: Hope::default(),
             people: BTreeMap::new(),
             held: Held::new(settings.hold),
             settings,
@@ -104,36 +114,60 @@ impl Inbound {
             Update::Session(session) => self.attach(now, session),
             Update::Detach => self.detach(),
             Update::Deaf(deaf) => self.deaf = *deaf,
-            Update::Speaker { ssrc, user } => self.attribute(*ssrc, *user, sink),
+            Update::Speaker { ssrc, user } => self.attribute(now, *ssrc, *user, sink),
             Update::Gone(user) => self.forget(*user),
+            Update::Dave(update) => {
+                if let Some(user) = self.openers.update(now, update) {
+                    self.hope.renew(now);
+                    self.offer(now, user, sink);
+                }
+            }
             Update::Mute(_) | Update::Farewell => {}
         }
     }
 
     fn attach(&mut self, now: Instant, session: &Session) {
         self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
+        self.openers.attach(session.encrypted);
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
     fn detach(&mut self) {
         self.opener = None;
         self.keepalive = None;
-        self.received.unattributed += self.held.clear();
+        self.openers.detach();
+        self.hope = Hope::default();
+        let received = &mut self.received;
+        self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.
         for user in self.people.values().copied().collect::<Vec<_>>() {
             self.forget(user);
         }
     }
 
-    fn attribute(&mut self, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
+    fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
         if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(&ssrc.0) {
             self.people.pop_first();
         }
         self.people.insert(ssrc.0, user);
-        for held::Packet { at, seq, time, frame, .. } in self.held.take(ssrc) {
-            sink.arrival(Arrival { at, user, ssrc, seq, time, len: frame.len() });
-            self.receiver.push(at, ssrc, seq, time, &frame);
-        }
+        self.offer(now, user, sink);
+    }
+
+    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before.
+    fn offer(&mut self, now: Instant, user: UserId, sink: &mut impl Sink) {
+        let Self { held, people, openers, received, receiver, .. } = self;
+        held.offer(
+            |ssrc| people.get(&ssrc.0) == Some(&user),
+            |mut packet| match open(openers, received, now, user, &mut packet.frame) {
+                Ok(len) => {
+                    let Packet { at, ssrc, seq, time, frame, .. } = packet;
+                    sink.arrival(Arrival { at, user, ssrc, seq, time, len });
+                    receiver.push(at, ssrc, seq, time, frame.get(..len).unwrap_or_default());
+                    None
+                }
+                Err(lacks) => lacks.map(|lacks| Packet { lacks, ..packet }),
+            },
+        );
     }
 
     fn forget(&mut self, user: UserId) {
@@ -184,28 +218,36 @@ impl Inbound {
             return;
         };
         let words = rtp::extension_words(packet, &header);
-        let plaintext = packet.get(header.clear_len()..end).unwrap_or_default();
+        let plaintext = packet.get_mut(header.clear_len()..end).unwrap_or_default();
         let Ok(body) = rtp::body(&header, words, plaintext) else {
             self.received.malformed += 1;
             return;
         };
         self.received.packets += 1;
         self.received.bytes += bytes;
-        let frame = &plaintext[body.payload];
-        if frame.is_empty() {
-            self.received.padding += 1;
-        }
+        let frame = &mut plaintext[body.payload];
         let rtp::Header { ssrc, seq, time, .. } = header;
-        match self.people.get(&ssrc.0) {
-            Some(&user) => {
-                sink.arrival(Arrival { at: now, user, ssrc, seq, time, len: frame.len() });
-                self.receiver.push(now, ssrc, seq, time, frame);
+        self.received.padding += u64::from(frame.is_empty());
+        let Some(&user) = self.people.get(&ssrc.0) else {
+            return self.hold(Packet { lacks: Lacks::User, at: now, ssrc, seq, time, frame: (&*frame).into() });
+        };
+        match open(&mut self.openers, &mut self.received, now, user, frame) {
+            Ok(len) => {
+                self.hope.renew(now);
+                sink.arrival(Arrival { at: now, user, ssrc, seq, time, len });
+                self.receiver.push(now, ssrc, seq, time, frame.get(..len).unwrap_or_default());
             }
-            None => {
-                let packet = held::Packet { at: now, ssrc, seq, time, frame: frame.into() };
-                self.received.unattributed += self.held.push(packet);
+            Err(None) => {}
+            Err(Some(lacks)) => {
+                let packet = Packet { lacks, at: now, ssrc, seq, time, frame: (&*frame).into() };
+                self.hold(packet);
             }
         }
+    }
+
+    fn hold(&mut self, packet: Packet) {
+        let Self { held, received, hope, .. } = self;
+        held.push(packet, |packet| hope.lose(received, &packet));
     }
 
     fn handle_rtcp(&mut self, packet: &mut [u8]) {
@@ -217,7 +259,8 @@ impl Inbound {
 
     /// Plays out what is due, and lets go of what has waited too long.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
-        self.received.unattributed += self.held.expire(now);
+        let Self { held, received, hope, .. } = self;
+        held.expire(now, |packet| hope.lose(received, &packet));
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_timeout(now);
         }
@@ -236,6 +279,16 @@ impl Inbound {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
         [self.receiver.poll_timeout(), self.held.poll_timeout(), keepalive].into_iter().flatten().min()
+    }
+
+    /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
+    /// once per while.
+    pub fn poll_hopeless(&mut self) -> bool {
+        let is_lost = self.hope.lost >= HOPELESS;
+        if is_lost {
+            self.hope.lost = 0;
+        }
+        is_lost
     }
 
     /// A keepalive ping to send to the voice server.
@@ -262,5 +315,73 @@ impl Inbound {
             }
         }
         heard
+    }
+}
+
+/// Opens a frame end to end, in place; returns how long it is now. What is refused is as it was: `Some` says what it
+/// might be waiting for.
+fn open(
+    openers: &mut Openers,
+    received: &mut Received,
+    now: Instant,
+    user: UserId,
+    frame: &mut [u8],
+) -> Result<usize, Option<Lacks>> {
+    if frame.is_empty() {
+        // It was all padding: it uses up its sequence number, and there is nothing to open.
+        return Ok(0);
+    }
+    let counted = match openers.open(now, user, frame) {
+        Opened::Sealed { len } => {
+            received.opened += 1;
+            return Ok(len);
+        }
+        Opened::Silence => &mut received.silence,
+        Opened::Plain => &mut received.plain,
+        Opened::Refused(Refusal::NoSecret) => return Err(Some(Lacks::Secret)),
+        Opened::Refused(Refusal::Unauthentic) => return Err(Some(Lacks::RightSecret)),
+        Opened::Refused(refusal) => {
+            *match refusal {
+                Refusal::Plain => &mut received.refused_plain,
+                Refusal::Replayed => &mut received.replayed,
+                _ => &mut received.implausible,
+            } += 1;
+            return Err(None);
+        }
+    };
+    *counted += 1;
+    Ok(frame.len())
+}
+
+/// Whether anything of anybody can still be opened.
+#[derive(Default)]
+struct Hope {
+    /// The last time that a frame was opened, or a secret came.
+    renewed: Option<Instant>,
+    /// Frames that came later than that, and no secret has opened, nor will.
+    lost: u64,
+}
+
+impl Hope {
+    fn renew(&mut self, now: Instant) {
+        *self = Self { renewed: Some(now), lost: 0 };
+    }
+
+    /// A held packet is given up.
+    fn lose(&mut self, received: &mut Received, packet: &Packet) {
+        count_lost(received, packet.lacks);
+        // What came before the group moved on says nothing about where it is now.
+        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.at > renewed) {
+            self.lost += 1;
+        }
+    }
+}
+
+/// Counts a packet that is given up.
+fn count_lost(received: &mut Received, lacks: Lacks) {
+    match lacks {
+        Lacks::User => received.unattributed += 1,
+        Lacks::Secret => received.no_key += 1,
+        Lacks::RightSecret => received.undecryptable += 1,
     }
 }

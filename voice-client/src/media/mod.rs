@@ -6,8 +6,10 @@
 //! Control and media have different owners. [`Update`] is all that control says to media, [`Notice`] all that media
 //! says to control.
 
+mod guard;
 mod held;
 mod inbound;
+mod openers;
 mod outbound;
 
 use crypto::{Key, Mode};
@@ -15,7 +17,7 @@ use mixer::{Ended, Track, TrackId};
 use model::{RtpTime, Seq, Ssrc, UserId};
 
 pub use inbound::{Arrival, Inbound, InboundSettings, Sink};
-pub use outbound::{Command, Outbound, Prepared, Removed};
+pub use outbound::{Command, Outbound, OutboundSettings, Prepared, Removed};
 
 /// Room for one datagram: Discord's media stays below the usual MTU.
 pub(crate) const PACKET: usize = 1_500;
@@ -43,6 +45,8 @@ pub enum Update {
     Gone(UserId),
     /// End speech properly; [`Notice::Farewelled`] says when that is done.
     Farewell,
+    /// What end-to-end encryption has each half do.
+    Dave(dave::Update),
 }
 
 /// What a session description means for media.
@@ -58,6 +62,9 @@ pub struct Session {
     pub seq: Seq,
     /// First RTP timestamp of a new stream; a stream of the same SSRC runs on instead.
     pub time: RtpTime,
+    /// Whether the call is end-to-end encrypted: nothing is sent, and nothing plain accepted, until an [`Update::Dave`]
+    /// says otherwise. What was said since the last [`Update::Detach`] stays said.
+    pub encrypted: bool,
 }
 
 /// Media to control.

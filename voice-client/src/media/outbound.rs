@@ -2,28 +2,36 @@
 //!
 //! 1. updates that precede the deadline are applied,
 //! 2. the mixer encodes a frame, or copies a lone Opus packet, behind the place of the RTP header,
-//! 3. RTP header and transport seal are put around it in place,
-//! 4. at the deadline the owner sends it, and says whether that worked: only then the sequence number is used up.
+//! 3. in an encrypted call the frame is sealed in place, or withheld when there is no key,
+//! 4. RTP header and transport seal are put around it in place,
+//! 5. at the deadline the owner sends it, and says whether that worked: only then the sequence number is used up.
 
 use std::time::Duration;
 
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
 use mixer::prefetch::Feed;
 use mixer::{EncoderConfig, Ended, Mixer, Tick, Track, TrackId};
-use model::{FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
+use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
 use udp::Outgoing;
 
+use super::guard::{self, Guard, Guarded};
 use super::{PACKET, Session, Update};
+use crate::config::Config;
 use crate::stats::Sent;
 
 /// RTP header without CSRC and extension: all that we send.
 const HEADER: usize = 12;
+/// Where a frame must end, for everything that is put around it to find room.
+const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 
 /// The sending half of one call's media.
 pub struct Outbound {
     mixer: Mixer,
     backend: Backend,
     transport: Option<Transport>,
+    guard: Guard,
+    /// Beats that tracks wait for the first key of a session.
+    patience: u32,
     muted: bool,
     farewell: bool,
     /// Silence frames that speech still needs for its end.
@@ -35,6 +43,24 @@ pub struct Outbound {
     packet: Box<[u8; PACKET]>,
     pending: Pending,
     sent: Sent,
+}
+
+/// What an [`Outbound`] is told once.
+pub struct OutboundSettings {
+    /// Opus encoder.
+    pub encoder: EncoderConfig,
+    /// Implementation of the transport ciphers.
+    pub backend: Backend,
+    /// Whether nothing is sent at first.
+    pub muted: bool,
+    /// How long tracks wait for the first key of an encrypted session.
+    pub e2ee_hold: Duration,
+}
+
+impl From<&Config> for OutboundSettings {
+    fn from(config: &Config) -> Self {
+        Self { encoder: config.encoder, backend: config.backend, muted: config.mute, e2ee_hold: config.e2ee_hold }
+    }
 }
 
 struct Transport {
@@ -107,11 +133,14 @@ pub enum Command {
 
 impl Outbound {
     /// Without a session nothing is sent, and tracks wait.
-    pub fn new(encoder: EncoderConfig, backend: Backend, muted: bool) -> Self {
+    pub fn new(settings: &OutboundSettings) -> Self {
+        let OutboundSettings { encoder, backend, muted, e2ee_hold } = *settings;
         Self {
             mixer: Mixer::new(encoder),
             backend,
             transport: None,
+            guard: Guard::new(),
+            patience: u32::try_from(e2ee_hold.as_millis() / FRAME.as_millis()).unwrap_or(u32::MAX),
             muted,
             farewell: false,
             tail: 0,
@@ -127,9 +156,13 @@ impl Outbound {
     pub fn update(&mut self, update: &Update) {
         match update {
             Update::Session(session) => self.attach(session),
-            Update::Detach => self.transport = None,
+            Update::Detach => {
+                self.transport = None;
+                self.guard.detach();
+            }
             Update::Mute(muted) => self.muted = *muted,
             Update::Farewell => self.farewell = true,
+            Update::Dave(update) => self.guard.update(update),
             Update::Deaf(_) | Update::Speaker { .. } | Update::Gone(_) => {}
         }
     }
@@ -145,6 +178,7 @@ impl Outbound {
             }
         };
         self.exhausted = false;
+        self.guard.attach(session.encrypted, self.patience);
         self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, ahead });
     }
 
@@ -208,7 +242,11 @@ impl Outbound {
         if self.farewell {
             return self.prepare_silence();
         }
-        let tick = self.mixer.tick(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]);
+        // The beginning of a first track is worth a wait for the first key.
+        if !self.mixer.is_idle() && self.guard.waits(beats) {
+            return Prepared::Nothing;
+        }
+        let tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
         self.wrap(tick)
     }
 
@@ -235,30 +273,22 @@ impl Outbound {
         if !pending.more {
             return Prepared::Nothing;
         }
-        let tick = self.mixer.next_frame(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]);
+        let tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
         self.wrap(tick)
     }
 
     /// What was sent so far.
     pub fn sent(&self) -> Sent {
-        self.sent
+        Sent { sealed: self.guard.sealed(), ..self.sent }
     }
 
     fn wrap(&mut self, tick: Tick) -> Prepared {
         match tick {
             Tick::Idle => self.prepare_silence(),
             Tick::Hold => Prepared::Nothing,
-            Tick::Frame { .. } if self.muted => {
+            Tick::Frame { more, .. } if self.muted => {
                 // Speech that is cut off needs its end too; frames are dropped, their tracks run on.
-                let Tick::Frame { mut more, .. } = tick else { return Prepared::Nothing };
-                while more {
-                    self.sent.dropped += 1;
-                    more = matches!(
-                        self.mixer.next_frame(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD]),
-                        Tick::Frame { more: true, .. }
-                    );
-                }
-                self.sent.dropped += 1;
+                self.sent.dropped += 1 + self.skip(more);
                 self.prepare_silence()
             }
             Tick::Frame { len, samples, more } => {
@@ -280,7 +310,29 @@ impl Outbound {
         self.seal(SILENCE_FRAME.len(), pending)
     }
 
+    /// Passes over the rest of a beat's frames; returns how many there were.
+    fn skip(&mut self, mut more: bool) -> u64 {
+        let mut skipped = 0;
+        while more {
+            skipped += 1;
+            let tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
+            more = matches!(tick, Tick::Frame { more: true, .. });
+        }
+        skipped
+    }
+
     fn seal(&mut self, len: usize, pending: Pending) -> Prepared {
+        let len = match self.guard.seal(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD], len) {
+            Guarded::Ready(len) => len,
+            Guarded::NoKey => {
+                self.sent.no_key += u64::from(!pending.silence);
+                return self.withhold(pending);
+            }
+            Guarded::Failed => {
+                self.sent.unsealable += 1;
+                return self.withhold(pending);
+            }
+        };
         let Some(transport) = &mut self.transport else { return Prepared::Nothing };
         transport.outgoing.header(self.marker).write(&mut self.packet[..]);
         match transport.sealer.seal_rtp(&mut self.packet[..], HEADER, len) {
@@ -296,6 +348,15 @@ impl Outbound {
                 Prepared::Nothing
             }
         }
+    }
+
+    /// A frame must not leave, nor may what follows in its beat. Tracks and RTP time run on; what leaves next is the first
+    /// after a gap.
+    fn withhold(&mut self, pending: Pending) -> Prepared {
+        self.sent.no_key += self.skip(pending.more);
+        self.tail = 0;
+        self.marker = true;
+        Prepared::Nothing
     }
 }
 

@@ -9,6 +9,7 @@ use udp::rtp::Header;
 
 use super::world::{World, user};
 use crate::config::Config;
+use crate::media::OutboundSettings;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -198,8 +199,9 @@ fn time_runs_on_over_rests_of_any_length() {
         key: crypto::Key::new([7; 32]),
         seq: model::Seq(0),
         time: model::RtpTime(0),
+        encrypted: false,
     };
-    let mut outbound = Outbound::new(mixer::EncoderConfig::default(), crypto::Backend::AwsLc, false);
+    let mut outbound = Outbound::new(&OutboundSettings::from(&Config::default()));
     outbound.update(&Update::Session(session));
     let mut elapsed = 0_u64;
     // 17 and 60 hours: half of the timestamp's circle, and more than all of it.

@@ -1,6 +1,12 @@
 //! Behaviour of whole calls, in virtual time.
 
 mod calls;
+mod churn;
+mod encrypted;
+mod fail_closed;
+mod hostile;
 mod media;
+mod peer;
 mod reconnects;
+mod wire;
 mod world;

@@ -1,22 +1,18 @@
 //! A world in virtual time: real control and media of any number of clients, the real server, seeded links between them.
 //! Ten seconds of a call take a fraction of one.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use loopback::{ConnId, Cue, Impairment, Link, Server};
-use mixer::prefetch::{self, Reader, Step};
+use loopback::{ConnId, Cue, Impairment, Server};
+use mixer::prefetch;
 use mixer::{Source, TrackId};
-use model::{ChannelId, FRAME, GuildId, UserId};
-use receive::{Heard, Kind};
+use model::{ChannelId, GuildId, UserId};
 
+use super::peer::{Peer, Said};
 use crate::config::Config;
-use crate::control::{Control, Output, Settings};
-use crate::error::{Closed, JoinError};
-use crate::event::Event;
+use crate::control::Output;
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
-use crate::media::{Arrival, Command, Inbound, InboundSettings, Outbound, Prepared, Sink, Update};
+use crate::media::Command;
 
 pub(super) const GUILD: u64 = 1_000;
 pub(super) const CHANNEL: u64 = 2_000;
@@ -29,54 +25,6 @@ pub(super) struct World {
     /// How many of the next dials nobody answers.
     pub(super) dead_dials: u32,
     pub(super) udp_refused: bool,
-}
-
-pub(super) struct Peer {
-    pub(super) user: UserId,
-    pub(super) control: Control,
-    pub(super) outbound: Outbound,
-    pub(super) inbound: Inbound,
-    pub(super) ears: Ears,
-    pub(super) events: Vec<Event>,
-    pub(super) answers: Vec<Result<(), JoinError>>,
-    pub(super) closed: Option<Closed>,
-    pub(super) ended: Vec<TrackId>,
-    /// Datagrams as they left: `(when, bytes)`.
-    pub(super) wire: Vec<(Instant, Vec<u8>)>,
-    /// op 4 to the main gateway.
-    pub(super) commands: Vec<Option<ChannelId>>,
-    /// Whether the main gateway answers.
-    pub(super) main_gateway: bool,
-    pub(super) dials: u32,
-    linked: bool,
-    conn: Option<(ConnId, u64)>,
-    socket: u64,
-    address: SocketAddr,
-    ports: u16,
-    up: Link<Vec<u8>>,
-    down: Link<Vec<u8>>,
-    beat: Instant,
-    readers: Vec<Reader>,
-    next_track: u64,
-}
-
-/// What a peer hears.
-#[derive(Default)]
-pub(super) struct Ears {
-    pub(super) pcm: BTreeMap<UserId, Vec<f32>>,
-    pub(super) kinds: BTreeMap<UserId, Vec<Kind>>,
-    pub(super) arrivals: Vec<Arrival>,
-}
-
-impl Sink for Ears {
-    fn audio(&mut self, _now: Instant, user: UserId, heard: &Heard<'_>) {
-        self.pcm.entry(user).or_default().extend_from_slice(heard.pcm);
-        self.kinds.entry(user).or_default().push(heard.kind);
-    }
-
-    fn arrival(&mut self, arrival: Arrival) {
-        self.arrivals.push(arrival);
-    }
 }
 
 pub(super) fn user(id: u64) -> UserId {
@@ -93,7 +41,7 @@ pub(super) fn channel(id: u64) -> ChannelId {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        Self::with(loopback::Config::default().seed(seed))
+        Self::with(loopback::Config::default().seed(seed).dave_version(0))
     }
 
     #[allow(clippy::disallowed_methods)]
@@ -102,6 +50,17 @@ impl World {
         let now = Instant::now();
         let server = Server::new(now, config);
         Self { now, server, peers: Vec::new(), next_conn: 0, dead_dials: 0, udp_refused: false }
+    }
+
+    /// A DAVE call.
+    pub(super) fn encrypted(seed: u64) -> Self {
+        Self::with(loopback::Config::default().seed(seed))
+    }
+
+    /// Messages of this peer's WebSocket, both ways, and its group's work take up to this long from now on.
+    pub(super) fn lag(&mut self, peer: usize, lag: Duration) {
+        let peer = &mut self.peers[peer];
+        (peer.said.lag, peer.heard.lag, peer.work.lag) = (lag, lag, lag / 2);
     }
 
     /// Adds a client with a main-gateway link; returns its index.
@@ -116,32 +75,7 @@ impl World {
 
     fn add_peer(&mut self, id: u64, config: &Config, link: Impairment, linked: bool) -> usize {
         let index = self.peers.len();
-        let port = 10_000 + 100 * index as u16;
-        self.peers.push(Peer {
-            user: user(id),
-            control: Control::new(Settings::from(config), guild(), user(id), linked, id),
-            outbound: Outbound::new(config.encoder, config.backend, config.mute),
-            inbound: Inbound::new(InboundSettings::from(config)),
-            ears: Ears::default(),
-            events: Vec::new(),
-            answers: Vec::new(),
-            closed: None,
-            ended: Vec::new(),
-            wire: Vec::new(),
-            commands: Vec::new(),
-            main_gateway: true,
-            dials: 0,
-            linked,
-            conn: None,
-            socket: 0,
-            address: SocketAddr::from(([10, 0, 0, 1], port)),
-            ports: port,
-            up: Link::new(2 * id, Impairment::default()),
-            down: Link::new(2 * id + 1, link),
-            beat: self.now + Duration::from_micros(1_300 * index as u64),
-            readers: Vec::new(),
-            next_track: 0,
-        });
+        self.peers.push(Peer::new(self.now, index, id, config, link, linked));
         index
     }
 
@@ -151,6 +85,22 @@ impl World {
         self.peers[peer].control.join_channel(now, channel(CHANNEL));
         self.settle();
         self.run(Duration::from_millis(200));
+    }
+
+    /// Lets a client join the usual channel.
+    pub(super) fn start_join(&mut self, peer: usize) {
+        let now = self.now;
+        self.peers[peer].control.join_channel(now, channel(CHANNEL));
+        self.settle();
+    }
+
+    /// As [`add`](Self::add), in the place of a client whose call is over, if there is one.
+    pub(super) fn add_or_replace(&mut self, id: u64, config: &Config) -> usize {
+        let Some(index) = self.peers.iter().position(Peer::is_gone) else {
+            return self.add(id, config, Impairment::default());
+        };
+        self.peers[index] = Peer::new(self.now, index, id, config, Impairment::default(), true);
+        index
     }
 
     /// Info for a join without a link.
@@ -199,8 +149,9 @@ impl World {
     fn next_event(&self) -> Option<Instant> {
         let peers = self.peers.iter().flat_map(|peer| {
             let links = [peer.up.poll_timeout(), peer.down.poll_timeout()];
+            let wires = [peer.said.poll_timeout(), peer.heard.poll_timeout(), peer.work.poll_timeout()];
             let machines = [peer.control.poll_timeout(), peer.inbound.poll_timeout(), Some(peer.beat)];
-            links.into_iter().chain(machines).flatten()
+            links.into_iter().chain(wires).chain(machines).flatten()
         });
         peers.chain(self.server.poll_timeout()).min()
     }
@@ -223,6 +174,7 @@ impl World {
         loop {
             let mut quiet = true;
             for index in 0..self.peers.len() {
+                quiet &= !self.arrive(index);
                 while let Some(output) = self.peers[index].control.poll_output() {
                     quiet = false;
                     self.carry(index, output);
@@ -255,20 +207,12 @@ impl World {
                 peer.control.handle_ws_open(now, generation);
                 self.server.handle_connect(now, conn, "v=8");
             }
-            Output::Text(text) => {
-                if let Some((conn, _)) = peer.conn {
-                    self.server.handle_text(now, conn, &text);
-                }
-            }
-            Output::Binary(frame) => {
-                if let Some((conn, _)) = peer.conn {
-                    self.server.handle_binary(now, conn, &frame);
-                }
-            }
+            Output::Text(text) => peer.say(now, Said::Text(text)),
+            Output::Binary(frame) => peer.say(now, Said::Binary(frame)),
             Output::HangUp { code } => {
-                if let Some((conn, _)) = peer.conn.take() {
-                    self.server.handle_disconnect(now, conn, Some(code));
-                }
+                peer.say(now, Said::Close(code));
+                peer.conn = None;
+                peer.heard.cut();
             }
             Output::OpenUdp { generation, .. } if self.udp_refused => {
                 peer.control.handle_udp_failed(now, generation, "no route".into());
@@ -280,6 +224,7 @@ impl World {
                 peer.control.handle_udp_open(now, generation);
             }
             Output::Datagram(datagram) => peer.up.push(now, datagram.to_vec()),
+            Output::Work(work) => peer.work.push(now, work.run()),
             Output::Update(update) => peer.update(now, &update),
             Output::MainGateway(command) => {
                 peer.commands.push(command.channel);
@@ -298,7 +243,44 @@ impl World {
         }
     }
 
+    /// What is under way to or from this peer, and due; says whether there was any.
+    fn arrive(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let mut some = false;
+        while let Some((conn, message)) = self.peers[index].said.pop(now) {
+            some = true;
+            match message {
+                Said::Text(text) => self.server.handle_text(now, conn, &text),
+                Said::Binary(frame) => self.server.handle_binary(now, conn, &frame),
+                Said::Close(code) => self.server.handle_disconnect(now, conn, Some(code)),
+            }
+        }
+        while let Some(output) = self.peers[index].heard.pop(now) {
+            some = true;
+            self.hand_over(output);
+        }
+        while let Some(done) = self.peers[index].work.pop(now) {
+            some = true;
+            self.peers[index].control.handle_done(now, done);
+        }
+        some
+    }
+
+    /// Sends on its way what the server says.
     fn deliver(&mut self, output: loopback::Output) {
+        use loopback::Output::{Binary, Close, Sever, Text};
+        let now = self.now;
+        match output {
+            Text { conn, .. } | Binary { conn, .. } | Close { conn, .. } | Sever { conn } => {
+                if let Some((peer, _)) = self.owner(conn) {
+                    peer.heard.push(now, output);
+                }
+            }
+            output => self.hand_over(output),
+        }
+    }
+
+    fn hand_over(&mut self, output: loopback::Output) {
         let now = self.now;
         match output {
             loopback::Output::Text { conn, text } => {
@@ -346,67 +328,6 @@ impl World {
         let peer = self.peers.iter_mut().find(|peer| peer.conn.is_some_and(|(own, _)| own == conn))?;
         let (_, generation) = peer.conn?;
         Some((peer, generation))
-    }
-}
-
-impl Peer {
-    fn update(&mut self, now: Instant, update: &Update) {
-        self.outbound.update(update);
-        self.inbound.update(now, update, &mut self.ears);
-    }
-
-    fn fire(&mut self, now: Instant) {
-        if self.control.poll_timeout().is_some_and(|at| at <= now) {
-            self.control.handle_timeout(now);
-        }
-        while let Some(mut datagram) = self.down.poll(now) {
-            if self.inbound.handle_datagram(now, &mut datagram, &mut self.ears) {
-                self.control.handle_discovery(now, self.socket, &datagram);
-            }
-        }
-        if self.inbound.poll_timeout().is_some_and(|at| at <= now) {
-            self.inbound.handle_timeout(now, &mut self.ears);
-        }
-        while let Some(ping) = self.inbound.poll_ping() {
-            self.up.push(now, ping.to_vec());
-        }
-        if self.beat <= now {
-            self.beat += FRAME;
-            self.tick(now);
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.readers.retain_mut(|reader| {
-            loop {
-                match reader.step() {
-                    Step::Progress => {}
-                    Step::Abandoned => return false,
-                    _ => return true,
-                }
-            }
-        });
-        let mut prepared = self.outbound.prepare(1);
-        while let Prepared::Packet(len) = prepared {
-            let packet = self.outbound.packet(len).to_vec();
-            self.wire.push((now, packet.clone()));
-            self.up.push(now, packet);
-            prepared = self.outbound.finish(true);
-        }
-        while let Some((id, _, _)) = self.outbound.pop_ended() {
-            self.ended.push(id);
-        }
-        if self.outbound.farewelled() {
-            self.control.handle_farewelled();
-        }
-    }
-
-    pub(super) fn is_up(&self) -> bool {
-        self.control.is_up()
-    }
-
-    pub(super) fn is_linked(&self) -> bool {
-        self.linked
     }
 }
 

@@ -74,8 +74,13 @@ pub(crate) fn drain(events: &mut Events) -> Vec<Event> {
     std::iter::from_fn(|| events.try_next()).collect()
 }
 
-/// A server without TLS.
+/// A server without TLS and DAVE.
 pub(crate) async fn plain(behaviour: Behaviour) -> Arc<Loopback> {
+    encrypted(behaviour.dave_version(0)).await
+}
+
+/// A server without TLS, with DAVE as it is by default.
+pub(crate) async fn encrypted(behaviour: Behaviour) -> Arc<Loopback> {
     Arc::new(Loopback::start(Options::default().plain(true).server(behaviour)).await.unwrap())
 }
 

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::{Value, json};
-use voice_model::{GuildId, Ssrc, UserId};
+use voice_model::{ChannelId, GuildId, Ssrc, UserId};
 
 use super::{Gateway, MAX_HELD, MAX_QUEUED};
 use crate::text::{self, Dialect, Message, Ready, SecretKey, SessionDescription};
@@ -128,6 +128,11 @@ fn hello_identify_ready_select_description() {
         "token": "hunter2", "max_dave_protocol_version": 1}});
     assert_eq!(world.sent_one(), identify);
     assert_eq!(world.gateway.poll_timeout(), None);
+
+    let mut named = World::new();
+    named.gateway.config.channel = ChannelId::new(3);
+    named.gateway.handle_open(named.now);
+    assert_eq!(named.sent_one()["d"]["channel_id"], "3");
 
     world.server(None, &hello());
     assert_eq!(world.events(), [Event::Hello { interval: INTERVAL }]);

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
-use voice_model::{GuildId, Ssrc, UserId};
+use voice_model::{ChannelId, GuildId, Ssrc, UserId};
 
 /// Beyond this a JSON float no longer names one integer (RFC 8259, section 6).
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -48,7 +48,7 @@ macro_rules! ids {
     )*};
 }
 
-ids!(UserId, GuildId);
+ids!(UserId, GuildId, ChannelId);
 
 impl Wire for Ssrc {
     fn from_number(number: i128) -> Option<Self> {
@@ -135,6 +135,19 @@ pub(super) mod optional {
 
     pub(in super::super) fn deserialize<'de, T: Wire, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
         Ok(Option::<Wired<T>>::deserialize(d)?.map(|wired| wired.0))
+    }
+}
+
+/// As [`optional`], for what nothing depends on: a value of an unexpected type counts as absent.
+pub(super) mod lenient {
+    use super::{Deserialize, Deserializer, Serializer, Value, Wire, optional};
+
+    pub(in super::super) fn serialize<T: Wire, S: Serializer>(value: &Option<T>, s: S) -> Result<S::Ok, S::Error> {
+        optional::serialize(value, s)
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Wire, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+        Ok(optional::deserialize(Value::deserialize(d)?).unwrap_or_default())
     }
 }
 

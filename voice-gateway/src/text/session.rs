@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use voice_model::{GuildId, Ssrc, UserId};
+use voice_model::{ChannelId, GuildId, Ssrc, UserId};
 
 use super::{field, secret};
 use crate::Token;
@@ -20,6 +20,9 @@ pub struct Identify {
     /// The guild whose call is joined.
     #[serde(rename = "server_id", with = "field")]
     pub server: GuildId,
+    /// The channel of the call, which gateway version 9 wants to know; earlier ones ignore it.
+    #[serde(rename = "channel_id", default, skip_serializing_if = "Option::is_none", with = "field::lenient")]
+    pub channel: Option<ChannelId>,
     /// Who joins.
     #[serde(rename = "user_id", with = "field")]
     pub user: UserId,
@@ -41,9 +44,18 @@ pub struct Identify {
 }
 
 impl Identify {
-    /// An audio-only identify without DAVE.
+    /// An audio-only identify without DAVE that names no channel.
     pub const fn new(server: GuildId, user: UserId, session: String, token: Token) -> Self {
-        Self { server, user, session, token, max_dave_protocol_version: 0, video: None, streams: Vec::new() }
+        Self {
+            server,
+            channel: None,
+            user,
+            session,
+            token,
+            max_dave_protocol_version: 0,
+            video: None,
+            streams: Vec::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::{Map, Value, json};
-use voice_model::{GuildId, Ssrc, UserId};
+use voice_model::{ChannelId, GuildId, Ssrc, UserId};
 
 use super::{
     BackendVersion, ClientDisconnect, ClientFlags, ClientPlatform, ClientsConnect, Dialect, ExecuteTransition, Frame,
@@ -344,6 +344,28 @@ fn errors_are_short_and_quote_no_secret() {
 }
 
 #[test]
+fn an_identify_may_name_its_channel() {
+    for (channel, expected) in [
+        (json!("940403663430647849"), ChannelId::new(940_403_663_430_647_849)),
+        (json!(7), ChannelId::new(7)),
+        (json!("general"), None),
+        (json!(0), None),
+        (json!({ "id": 7 }), None),
+        (json!(null), None),
+    ] {
+        let text = json!({ "op": 0, "d": { "server_id": "1", "channel_id": channel, "user_id": "2", "session_id": "s",
+            "token": "t" } });
+        let Message::Identify(identify) = read(&text.to_string()).expect("an identify").message else {
+            panic!("no identify: {text}");
+        };
+        assert_eq!(identify.channel, expected, "{text}");
+    }
+    let named =
+        Identify { channel: ChannelId::new(7), ..Identify::new(guild(), user(), "s".to_owned(), Token::from("t")) };
+    assert!(write(Dialect::V8, None, &Message::Identify(named)).contains(r#""channel_id":"7""#));
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let identify = Identify::new(guild(), user(), "s".to_owned(), Token::from("hunter2"));
     assert!(!format!("{:?}", Message::Identify(identify)).contains("hunter2"));
@@ -357,6 +379,10 @@ fn text() -> impl Strategy<Value = String> {
 
 fn user_id() -> impl Strategy<Value = UserId> {
     (1..=u64::MAX).prop_filter_map("zero", UserId::new)
+}
+
+fn channel_id() -> impl Strategy<Value = ChannelId> {
+    (1..=u64::MAX).prop_filter_map("zero", ChannelId::new)
 }
 
 fn guild_id() -> impl Strategy<Value = GuildId> {
@@ -379,12 +405,11 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn any_message() -> impl Strategy<Value = Message> {
     let session = prop_oneof![
-        (guild_id(), user_id(), text(), text(), any::<u16>(), of(any::<bool>()), vec(value(), 0..3)).prop_map(
-            |(server, user, session, token, max_dave_protocol_version, video, streams)| {
+        (guild_id(), of(channel_id()), user_id(), text(), text(), any::<u16>(), of(any::<bool>()), vec(value(), 0..3))
+            .prop_map(|(server, channel, user, session, token, max_dave_protocol_version, video, streams)| {
                 let identify = Identify::new(server, user, session, Token::from(token));
-                Message::Identify(Identify { max_dave_protocol_version, video, streams, ..identify })
-            }
-        ),
+                Message::Identify(Identify { channel, max_dave_protocol_version, video, streams, ..identify })
+            }),
         (text(), text(), any::<u16>(), text(), vec(value(), 0..3), of(text())).prop_map(
             |(protocol, address, port, mode, codecs, rtc_connection_id)| {
                 Message::SelectProtocol(SelectProtocol { protocol, address, port, mode, codecs, rtc_connection_id })

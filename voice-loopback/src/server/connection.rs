@@ -58,9 +58,10 @@ pub(super) fn dialect(query: &str) -> Dialect {
     }
 }
 
-/// Whether the server does something when it gets this: identify, select protocol, heartbeat, speaking, resume.
+/// Whether the server does something when it gets this: identify, select protocol, heartbeat, speaking, resume, ready
+/// for transition, invalid commit or welcome.
 pub(super) fn is_acted_on(op: u64) -> bool {
-    matches!(op, 0 | 1 | 3 | 5 | 7)
+    matches!(op, 0 | 1 | 3 | 5 | 7 | 23 | 31)
 }
 
 /// Whether a client may resume a described session after this close code.
@@ -102,6 +103,8 @@ impl Server {
             (Message::SelectProtocol(select), Some(ssrc)) => self.select_protocol(now, conn, ssrc, &select),
             (Message::Speaking(speaking), Some(ssrc)) => self.speak(ssrc, speaking.flags),
             (Message::Video(video), Some(ssrc)) => self.show(ssrc, video),
+            (Message::ReadyForTransition(ready), Some(ssrc)) => self.take_ready(now, ssrc, ready.transition),
+            (Message::InvalidCommitWelcome(invalid), Some(ssrc)) => self.recover(now, ssrc, invalid.transition),
             (Message::SelectProtocol(_) | Message::Speaking(_) | Message::Video(_), None) => {
                 self.close(now, conn, 4003, "not authenticated");
             }
@@ -130,13 +133,16 @@ impl Server {
 
     /// Op 0, answered by op 2.
     fn identify(&mut self, now: Instant, conn: ConnId, identify: Identify) {
+        if identify.max_dave_protocol_version == 0 && !self.config.admits_plain() {
+            return self.close(now, conn, 4017, "end-to-end encryption (DAVE) is required");
+        }
         let twin = self.sessions.values().find(|it| it.user == identify.user && it.guild == identify.server);
         // Before the token is spent, so that trying again later can succeed. A twin makes room.
         if twin.is_none() && self.sessions.len() >= self.config.max_connections.saturating_mul(2) {
             return self.close(now, conn, 1013, "the server is full");
         }
-        let room = match self.credentials.admit(&identify, self.config.issued_only) {
-            Ok(room) => room,
+        let channel = match self.credentials.admit(&identify, self.config.issued_only) {
+            Ok(channel) => channel,
             Err(refusal) => return self.close(now, conn, refusal.code(), refusal.reason()),
         };
         if let Some(twin) = twin {
@@ -146,13 +152,13 @@ impl Server {
             }
             match live {
                 Some(live) => self.close(now, live, 4014, "disconnected: joined from somewhere else"),
-                None => self.remove(ssrc),
+                None => self.remove(now, ssrc),
             }
         }
         let ssrc = self.free_ssrc();
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.session = Some(ssrc);
-        self.sessions.insert(ssrc, Session::new(identify, room, ssrc, conn, connection.dialect));
+        self.sessions.insert(ssrc, Session::new(identify, channel, ssrc, conn, connection.dialect));
         let modes = self.config.modes.iter().map(|mode| mode.name().to_owned()).collect();
         let ready = Ready::new(ssrc, self.config.udp, modes);
         self.send(ssrc, &Message::Ready(ready));
@@ -185,21 +191,28 @@ impl Server {
             Some(transport) if transport.mode == mode => transport.address = address,
             transport => *transport = Some(Transport::new(&mut self.rng, mode, address)),
         }
-        self.join(ssrc);
-        self.describe(ssrc);
+        self.join(now, ssrc);
+        self.describe(now, ssrc);
     }
 
     /// Op 4.
-    pub(super) fn describe(&mut self, ssrc: Ssrc) {
-        let Some(transport) = self.sessions.get(&ssrc).and_then(|session| session.transport.as_ref()) else { return };
+    pub(super) fn describe(&mut self, now: Instant, ssrc: Ssrc) {
+        let Some(session) = self.sessions.get(&ssrc) else { return };
+        let Some(transport) = &session.transport else { return };
         let (mode, secret) = (transport.mode.name().to_owned(), transport.secret.clone());
-        let mut description = SessionDescription::new(mode, secret, 0);
+        let room = session.room.and_then(|room| self.rooms.get(&room));
+        let version = room.map_or(0, |room| room.delivery.version_for(session.max_version));
+        let mut description = SessionDescription::new(mode, secret, version);
         description.audio_codec = Some("opus".to_owned());
         description.video_codec = Some("H264".to_owned());
         description.media_session_id = Some(format!("{:032x}", ssrc.0));
         let sent = self.send(ssrc, &Message::SessionDescription(description));
-        if let Some(session) = self.sessions.get_mut(&ssrc) {
-            session.described |= sent;
+        let Some(session) = self.sessions.get_mut(&ssrc).filter(|_| sent) else { return };
+        session.told_version = Some(version);
+        let is_first = !session.described;
+        session.described = true;
+        if is_first {
+            self.enter(now, ssrc);
         }
     }
 

@@ -6,7 +6,6 @@ use model::{ChannelId, GuildId, UserId};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::room::Room;
 use crate::rng::Rng;
 
 /// At most this many tokens and sessions are remembered; the oldest are forgotten first.
@@ -119,22 +118,21 @@ impl Credentials {
         }
     }
 
-    /// Uses up the token and says which room it opens. One that was not issued here opens its guild's room without a
-    /// channel, as often as anybody likes, unless only issued ones count.
-    pub(super) fn admit(&mut self, identify: &Identify, issued_only: bool) -> Result<Room, Refusal> {
+    /// Uses up the token and says which channel it opens. One that was not issued here opens what identify names, if it
+    /// does, as often as anybody likes, unless only issued ones count.
+    pub(super) fn admit(&mut self, identify: &Identify, issued_only: bool) -> Result<Option<ChannelId>, Refusal> {
         if identify.token.expose().len().max(identify.session.len()) > MAX_LEN {
             return Err(Refusal::UnknownToken);
         }
-        let room = |channel| Room { guild: identify.server, channel };
         let Some(grant) = self.tokens.get_mut(identify.token.expose()) else {
-            return if issued_only { Err(Refusal::UnknownToken) } else { Ok(room(None)) };
+            return if issued_only { Err(Refusal::UnknownToken) } else { Ok(identify.channel) };
         };
         let fits = grant.user == identify.user && grant.guild == identify.server && grant.session == identify.session;
         if grant.spent || !fits {
             return Err(Refusal::InvalidSession);
         }
         grant.spent = true;
-        Ok(room(grant.channel))
+        Ok(grant.channel.or(identify.channel))
     }
 }
 

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use gateway::text::{Heartbeat, Message};
@@ -12,38 +11,6 @@ use crate::script::Cue;
 /// The largest UDP payload over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 
-/// What is to go wrong, and how often still.
-#[derive(Debug, Default)]
-pub(super) struct Misbehaviour {
-    withheld: BTreeMap<(Option<UserId>, u64), u32>,
-    discoveries: u32,
-    resumes: u32,
-}
-
-impl Misbehaviour {
-    /// Whether this message shall not be sent; counts it if so.
-    pub(super) fn withholds(&mut self, user: Option<UserId>, op: u64) -> bool {
-        [user, None].into_iter().any(|user| self.withheld.get_mut(&(user, op)).is_some_and(spend))
-    }
-
-    pub(super) fn ignores_discovery(&mut self) -> bool {
-        spend(&mut self.discoveries)
-    }
-
-    pub(super) fn refuses_resume(&mut self) -> bool {
-        spend(&mut self.resumes)
-    }
-}
-
-/// Counts down to zero; `u32::MAX` lasts.
-fn spend(times: &mut u32) -> bool {
-    let some = *times > 0;
-    if some && *times < u32::MAX {
-        *times -= 1;
-    }
-    some
-}
-
 impl Server {
     /// Misbehaves, now or at the next occasion.
     pub fn cue(&mut self, now: Instant, cue: Cue) {
@@ -54,9 +21,12 @@ impl Server {
                 }
             }
             Cue::Sever { user } => self.sever(now, user),
-            Cue::Withhold { user, op, times } => _ = self.misbehaviour.withheld.insert((user, op), times),
-            Cue::IgnoreDiscovery { times } => self.misbehaviour.discoveries = times,
-            Cue::RefuseResume { times } => self.misbehaviour.resumes = times,
+            Cue::Withhold { user, op, times } => self.misbehaviour.withhold(user, op, times),
+            Cue::IgnoreDiscovery { times } => self.misbehaviour.ignore_discoveries(times),
+            Cue::RefuseResume { times } => self.misbehaviour.refuse_resumes(times),
+            Cue::Trick { user, trick, times } => self.misbehaviour.trick(user, trick, times),
+            Cue::StaleCommit { user } => self.repeat_commit(now, user),
+            Cue::Plain { user, from, payload } => self.inject(user, from, &payload),
             Cue::Garbage { user, len } => self.send_garbage(user, len.min(MAX_DATAGRAM)),
             Cue::Text { user, text } => {
                 for conn in self.conns(user) {
@@ -73,7 +43,7 @@ impl Server {
                     self.send(ssrc, &Message::Heartbeat(Heartbeat { nonce: 0, seq_ack: None }));
                 }
             }
-            Cue::Describe { user, fresh_key } => self.describe_again(user, fresh_key),
+            Cue::Describe { user, fresh_key } => self.describe_again(now, user, fresh_key),
             Cue::Kick { user } => self.kick(now, user),
             Cue::Move { user, channel } => self.relocate(now, user, channel),
             Cue::ChangeEndpoint { guild, endpoint } => self.change_endpoint(guild, endpoint),
@@ -86,7 +56,7 @@ impl Server {
         }
     }
 
-    fn whom(&self, user: Option<UserId>) -> impl Iterator<Item = &Session> {
+    pub(super) fn whom(&self, user: Option<UserId>) -> impl Iterator<Item = &Session> {
         self.sessions.values().filter(move |session| user.is_none_or(|user| user == session.user))
     }
 
@@ -118,7 +88,7 @@ impl Server {
         }
     }
 
-    fn describe_again(&mut self, user: Option<UserId>, fresh_key: bool) {
+    fn describe_again(&mut self, now: Instant, user: Option<UserId>, fresh_key: bool) {
         // Op 4 has no number, hence no replay: whoever is away would never learn the key.
         let present: Vec<Ssrc> = self.whom(user).filter(|it| it.conn.is_some()).map(|it| it.ssrc).collect();
         for ssrc in present {
@@ -126,7 +96,7 @@ impl Server {
             if let Some(transport) = transport.filter(|_| fresh_key) {
                 *transport = Transport::new(&mut self.rng, transport.mode, transport.address);
             }
-            self.describe(ssrc);
+            self.describe(now, ssrc);
         }
     }
 
@@ -156,7 +126,7 @@ impl Server {
         }
         for (user, ssrc) in self.guests(guild) {
             let Some(session) = self.sessions.get(&ssrc) else { continue };
-            let (channel, id) = (session.room.channel, session.id.clone());
+            let (channel, id) = (self.channel_of(session), session.id.clone());
             let updates = self.issue(user, guild, channel, id);
             self.tell(user, "VOICE_SERVER_UPDATE", updates.server);
         }
@@ -171,7 +141,7 @@ impl Server {
     fn disconnect(&mut self, now: Instant, ssrc: Ssrc) {
         match self.sessions.get(&ssrc).and_then(|session| session.conn) {
             Some(conn) => self.close(now, conn, 4014, "disconnected"),
-            None => self.remove(ssrc),
+            None => self.remove(now, ssrc),
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use udp::rtcp::{self, Packet, ReceiverReport};
 use udp::rtp::{self, Element, Header};
 use udp::{Datagram, keepalive};
 
-use super::{Output, Server};
+use super::session::Session;
+use super::{Output, Server, Stats};
 
 /// How often each client gets a receiver report about its stream, as from Discord.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -58,6 +60,7 @@ impl Server {
         };
         self.stats.received += 1;
         sender.reception.note(now, header.seq, header.time);
+        sender.made_up = 0;
         let (room, flags) = (sender.room, sender.speaking.unwrap_or(0));
 
         // A packet that is all padding stays one: it uses up its sequence number.
@@ -67,30 +70,17 @@ impl Server {
             false => 0,
         };
         let header = self.fill_template(header, flags, &plaintext[body.payload], padding);
-        for receiver in self.rooms.get(&room).into_iter().flatten().filter(|member| **member != header.ssrc) {
-            let Some(receiver) = self.sessions.get_mut(receiver).filter(|receiver| receiver.described) else {
-                continue;
-            };
-            let Some(transport) = &mut receiver.transport else { continue };
-            let mut bytes = Vec::with_capacity(self.template.len() + MAX_OVERHEAD);
-            bytes.extend_from_slice(&self.template);
-            bytes.resize(self.template.len() + MAX_OVERHEAD, 0);
-            let clear_len = transport.clear_len(&header);
-            let plaintext_len = self.template.len() - clear_len;
-            let Ok(len) = transport.sealer.seal_rtp(&mut bytes, clear_len, plaintext_len) else {
-                self.stats.unsealed += 1;
-                continue;
-            };
-            bytes.truncate(len);
-            receiver.forwarded += 1;
-            self.stats.forwarded += 1;
-            self.outputs.push_back(Output::Datagram { to: transport.address, bytes });
+        let members = room.and_then(|room| self.rooms.get(&room)).into_iter().flat_map(|room| &room.members);
+        for receiver in members.filter(|member| **member != header.ssrc) {
+            if let Some(receiver) = self.sessions.get_mut(receiver) {
+                seal_for(receiver, &header, &self.template, &mut self.outputs, &mut self.stats);
+            }
         }
     }
 
     /// Writes the packet to be sealed for each receiver: same stream, numbers and payload, our own extension and padding.
     /// Returns its header.
-    fn fill_template(&mut self, original: &Header, flags: u32, payload: &[u8], padding: u8) -> Header {
+    pub(super) fn fill_template(&mut self, original: &Header, flags: u32, payload: &[u8], padding: u8) -> Header {
         let mut header = Header::new(original.seq, original.time, original.ssrc);
         header.marker = original.marker;
         header.payload_type = original.payload_type;
@@ -173,4 +163,28 @@ impl Server {
             self.outputs.push_back(Output::Datagram { to: transport.address, bytes });
         }
     }
+}
+
+/// Seals the packet with the receiver's key and sends it there, once it has got op 4.
+pub(super) fn seal_for(
+    receiver: &mut Session,
+    header: &Header,
+    template: &[u8],
+    outputs: &mut VecDeque<Output>,
+    stats: &mut Stats,
+) {
+    let Some(transport) = receiver.transport.as_mut().filter(|_| receiver.described) else { return };
+    let mut bytes = Vec::with_capacity(template.len() + MAX_OVERHEAD);
+    bytes.extend_from_slice(template);
+    bytes.resize(template.len() + MAX_OVERHEAD, 0);
+    let clear_len = transport.clear_len(header);
+    let plaintext_len = template.len() - clear_len;
+    let Ok(len) = transport.sealer.seal_rtp(&mut bytes, clear_len, plaintext_len) else {
+        stats.unsealed += 1;
+        return;
+    };
+    bytes.truncate(len);
+    receiver.forwarded += 1;
+    stats.forwarded += 1;
+    outputs.push_back(Output::Datagram { to: transport.address, bytes });
 }

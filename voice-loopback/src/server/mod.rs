@@ -4,6 +4,7 @@
 //! hello 8 ->  <- identify 0  ready 2 ->  <- discovery, select protocol 1
 //! who is there 11 5 18 20 ->  session description 4 ->     (the others: 11 5 18 20)
 //! <- speaking 5, forwarded; <- RTP, opened with the sender's key, sealed with each receiver's
+//! end-to-end encryption: 21 to 31, see `delivery`
 //! severed: kept; hello 8 ->  <- resume 7  resumed 9 ->  what was missed, seq by seq ->
 //! left, or not resumed in time: the others get 13
 //! ```
@@ -11,6 +12,8 @@
 mod connection;
 mod credentials;
 mod cue;
+mod dave;
+mod inject;
 mod media;
 mod reception;
 mod replay;
@@ -29,14 +32,15 @@ use serde_json::Value;
 
 use self::connection::Connection;
 use self::credentials::Credentials;
-use self::cue::Misbehaviour;
-use self::room::Room;
+use self::room::{Room, RoomId};
 use self::session::Session;
 use crate::config::Config;
+use crate::delivery::Authority;
+use crate::misbehaviour::Misbehaviour;
 use crate::rng::Rng;
 
 pub use self::credentials::Updates;
-pub use self::stats::{Member, Stats};
+pub use self::stats::{DaveStats, Member, Stats};
 
 /// Missed heartbeats, lapsed sessions and due reports are looked for this often: none needs more precision.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -133,7 +137,12 @@ pub struct Server {
     rng: Rng,
     connections: BTreeMap<ConnId, Connection>,
     sessions: BTreeMap<Ssrc, Session>,
-    rooms: BTreeMap<Room, Vec<Ssrc>>,
+    rooms: BTreeMap<RoomId, Room>,
+    /// How often somebody has joined a room.
+    joins: u64,
+    authority: Authority,
+    /// For misbehaviour on cue.
+    foreigner: Authority,
     credentials: Credentials,
     misbehaviour: Misbehaviour,
     outputs: VecDeque<Output>,
@@ -146,8 +155,17 @@ pub struct Server {
 impl Server {
     /// A server without clients.
     pub fn new(now: Instant, config: Config) -> Self {
+        // Keys of their own, that leave what else follows from the seed as it is without them.
+        let mut keys = Rng::new(!config.seed);
+        let (authority, foreigner) = (Authority::new(&mut keys), Authority::new(&mut keys));
+        if config.offered() > 0 {
+            authority.warm_up();
+        }
         Self {
             rng: Rng::new(config.seed),
+            authority,
+            foreigner,
+            joins: 0,
             credentials: Credentials::default(),
             connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -187,10 +205,10 @@ impl Server {
         }
     }
 
-    /// A binary frame arrived. Without DAVE there is nothing to do with one: it is counted.
-    pub fn handle_binary(&mut self, now: Instant, conn: ConnId, _frame: &[u8]) {
+    /// A binary frame arrived.
+    pub fn handle_binary(&mut self, now: Instant, conn: ConnId, frame: &[u8]) {
         if self.accept(now, conn) {
-            self.stats.binary_ignored += 1;
+            self.take_binary(now, conn, frame);
         }
     }
 
@@ -200,7 +218,7 @@ impl Server {
     pub fn handle_disconnect(&mut self, now: Instant, conn: ConnId, code: Option<u16>) {
         let Some(ssrc) = self.connections.remove(&conn).and_then(|connection| connection.session) else { return };
         match code {
-            Some(1000 | 1001) => self.remove(ssrc),
+            Some(1000 | 1001) => self.remove(now, ssrc),
             _ => self.detach(now, ssrc),
         }
     }
@@ -212,6 +230,7 @@ impl Server {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.pass_time_in_rooms(now);
         if now < self.housekeeping {
             return;
         }
@@ -224,7 +243,8 @@ impl Server {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` while there are no clients.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let idle = self.connections.is_empty() && self.sessions.is_empty();
-        (!idle).then_some(self.housekeeping)
+        let rooms = self.rooms.values().filter_map(|room| room.delivery.poll_timeout());
+        (!idle).then(|| rooms.fold(self.housekeeping, Instant::min))
     }
 
     /// The next thing to do, oldest first.
@@ -246,7 +266,7 @@ impl Server {
 
     /// Every session that is in a room, or could come back to one, ordered by SSRC.
     pub fn members(&self) -> impl Iterator<Item = Member> {
-        self.sessions.values().map(Session::member)
+        self.sessions.values().map(|session| session.member(session.room.and_then(|room| self.rooms.get(&room))))
     }
 
     /// Sends `message` in the session: it is numbered, kept for a replay, and sent if there is a connection.
@@ -256,9 +276,9 @@ impl Server {
         if self.misbehaviour.withholds(Some(session.user), message.op()) {
             return false;
         }
-        let text = session.write(message);
+        let sent = session.write(message);
         if let Some(conn) = session.conn {
-            self.outputs.push_back(Output::Text { conn, text });
+            self.outputs.push_back(sent.on(conn));
         }
         true
     }
@@ -272,7 +292,7 @@ impl Server {
         if connection::is_resumable(code) {
             self.detach(now, ssrc);
         } else {
-            self.remove(ssrc);
+            self.remove(now, ssrc);
         }
     }
 }

@@ -30,6 +30,12 @@ impl Reception {
         self.packets
     }
 
+    /// Sequence number and timestamp of the packet of 20 ms that would follow the last one.
+    pub(super) fn next(&self) -> (Seq, RtpTime) {
+        let stream = self.stream.as_ref();
+        stream.map_or((Seq(0), RtpTime(0)), |stream| (Seq(stream.highest as u16) + 1, stream.last.1 + 960))
+    }
+
     pub(super) fn note(&mut self, now: Instant, seq: Seq, time: RtpTime) {
         self.packets += 1;
         match &mut self.stream {

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use gateway::text::{Dialect, Message, Resume};
@@ -12,29 +13,70 @@ pub(super) const RESUMABLE: Duration = Duration::from_secs(30);
 const MAX_MESSAGES: usize = 512;
 const MAX_BYTES: usize = 256 * 1_024;
 
+/// A message as it was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Sent {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Sent {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(frame) => frame.len(),
+        }
+    }
+
+    pub(super) fn on(self, conn: ConnId) -> Output {
+        match self {
+            Self::Text(text) => Output::Text { conn, text },
+            Self::Binary(frame) => Output::Binary { conn, frame },
+        }
+    }
+}
+
 /// The last numbered messages of a session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Replay {
-    messages: VecDeque<(u16, String)>,
+    messages: VecDeque<(u16, Sent)>,
     bytes: usize,
+    /// The newest one that is no longer here.
+    lost: Option<u16>,
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replay({} messages, {} bytes)", self.messages.len(), self.bytes)
+    }
 }
 
 impl Replay {
-    pub(super) fn push(&mut self, seq: u16, text: String) {
-        self.bytes += text.len();
-        self.messages.push_back((seq, text));
+    pub(super) fn push(&mut self, seq: u16, message: Sent) {
+        self.bytes += message.len();
+        self.messages.push_back((seq, message));
         while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_BYTES {
-            self.bytes -= self.messages.pop_front().map_or(self.bytes, |(_, text)| text.len());
+            let Some((seq, message)) = self.messages.pop_front() else { return };
+            self.bytes -= message.len();
+            self.lost = Some(seq);
         }
     }
 
     /// What is newer than `acknowledged`, oldest first; everything when that is absent or -1. Newer is a question of
     /// distance on the circle of 2^16.
-    fn since(&self, acknowledged: Option<i64>) -> impl Iterator<Item = &str> {
-        let acknowledged = acknowledged.and_then(|seq| u16::try_from(seq).ok());
-        let is_newer = move |seq: u16| acknowledged.is_none_or(|last| seq.wrapping_sub(last) as i16 > 0);
-        self.messages.iter().filter(move |(seq, _)| is_newer(*seq)).map(|(_, text)| text.as_str())
+    fn since(&self, acknowledged: Option<i64>) -> impl Iterator<Item = &Sent> {
+        self.messages.iter().filter(move |(seq, _)| is_newer(*seq, acknowledged)).map(|(_, message)| message)
     }
+
+    /// Whether that is all that was sent since.
+    fn is_complete_since(&self, acknowledged: Option<i64>) -> bool {
+        !self.lost.is_some_and(|lost| is_newer(lost, acknowledged))
+    }
+}
+
+fn is_newer(seq: u16, acknowledged: Option<i64>) -> bool {
+    let acknowledged = acknowledged.and_then(|seq| u16::try_from(seq).ok());
+    acknowledged.is_none_or(|last| seq.wrapping_sub(last) as i16 > 0)
 }
 
 impl Server {
@@ -62,28 +104,39 @@ impl Server {
         }
         let ssrc = session.ssrc;
         self.send(ssrc, &Message::Resumed);
-        if let Some(session) = self.sessions.get(&ssrc).filter(|session| session.dialect == Dialect::V8) {
-            let missed = session.replay.since(resume.seq_ack).map(|text| Output::Text { conn, text: text.to_owned() });
-            self.outputs.extend(missed);
+        let Some(session) = self.sessions.get(&ssrc) else { return };
+        let has_replay = session.dialect == Dialect::V8;
+        if has_replay {
+            self.outputs.extend(session.replay.since(resume.seq_ack).map(|message| message.clone().on(conn)));
         }
-        self.show_up(ssrc);
+        let is_complete = has_replay && session.replay.is_complete_since(resume.seq_ack);
+        if session.visible {
+            self.delivery(now, ssrc, |delivery, cx, user| delivery.handle_resumed(cx, user, is_complete));
+        } else {
+            self.show_up(ssrc);
+            self.enter(now, ssrc);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_BYTES, MAX_MESSAGES, Replay};
+    use super::{MAX_BYTES, MAX_MESSAGES, Replay, Sent};
 
     fn replay(seqs: impl IntoIterator<Item = u16>) -> Replay {
         let mut replay = Replay::default();
-        seqs.into_iter().for_each(|seq| replay.push(seq, seq.to_string()));
+        seqs.into_iter().for_each(|seq| replay.push(seq, text(seq)));
         replay
+    }
+
+    fn text(seq: u16) -> Sent {
+        Sent::Text(seq.to_string())
     }
 
     #[test]
     fn newer_is_a_question_of_distance() {
         let replay = replay([65_534, 65_535, 0, 1]);
-        assert_eq!(replay.since(Some(65_535)).collect::<Vec<_>>(), ["0", "1"]);
+        assert!(replay.since(Some(65_535)).eq(&[text(0), text(1)]));
         assert_eq!(replay.since(Some(1)).count(), 0);
         for everything in [None, Some(-1), Some(i64::MAX)] {
             assert_eq!(replay.since(everything).count(), 4);
@@ -93,11 +146,15 @@ mod tests {
     #[test]
     fn messages_and_bytes_are_bounded() {
         let many = replay(0..MAX_MESSAGES as u16 + 7);
-        assert_eq!(many.since(None).next(), Some("7"));
+        assert!(many.since(None).next() == Some(&text(7)));
+        for (acknowledged, is_complete) in [(None, false), (Some(5), false), (Some(6), true), (Some(100), true)] {
+            assert_eq!(many.is_complete_since(acknowledged), is_complete, "{acknowledged:?}");
+        }
         let mut large = Replay::default();
-        (0..10).for_each(|seq| large.push(seq, "x".repeat(MAX_BYTES / 4)));
+        (0..10).for_each(|seq| large.push(seq, Sent::Binary(vec![7; MAX_BYTES / 4])));
         assert_eq!(large.since(None).count(), 4);
-        large.push(10, "x".repeat(MAX_BYTES + 1));
+        large.push(10, Sent::Text("x".repeat(MAX_BYTES + 1)));
         assert_eq!((large.since(None).count(), large.bytes), (0, 0));
+        assert!(!large.is_complete_since(Some(9)) && replay([0]).is_complete_since(None));
     }
 }

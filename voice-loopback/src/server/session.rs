@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use crypto::{Backend, Key, Mode, Opener, Sealer};
 use gateway::Token;
+use gateway::binary;
 use gateway::text::{self, Dialect, Identify, Message, SecretKey};
-use model::{GuildId, Ssrc, UserId};
+use model::{ChannelId, GuildId, Ssrc, UserId};
 use udp::rtp::{self, Header};
 
 use super::ConnId;
 use super::reception::Reception;
-use super::replay::Replay;
-use super::room::Room;
+use super::replay::{Replay, Sent};
+use super::room::{Room, RoomId};
 use super::stats::Member;
 use crate::rng::Rng;
 
@@ -20,7 +21,10 @@ use crate::rng::Rng;
 pub(super) struct Session {
     pub(super) user: UserId,
     pub(super) guild: GuildId,
-    pub(super) room: Room,
+    /// The channel of its token, or the one that it named.
+    pub(super) channel: Option<ChannelId>,
+    /// Set by op 1.
+    pub(super) room: Option<RoomId>,
     pub(super) ssrc: Ssrc,
     pub(super) id: String,
     token: Token,
@@ -31,6 +35,15 @@ pub(super) struct Session {
     pub(super) severed: Option<Instant>,
     /// The others have been told of it (op 11), and not that it left (op 13).
     pub(super) visible: bool,
+    /// On cue they are told later, although it is visible.
+    pub(super) unannounced: bool,
+    /// The newest DAVE version that it speaks, and the one that it was told last, by op 4, 21 or 24.
+    pub(super) max_version: u16,
+    pub(super) told_version: Option<u16>,
+    /// It has taken part in the encryption of its room.
+    pub(super) entered: bool,
+    /// It has got op 25.
+    pub(super) knows_sender: bool,
     /// Op 4 was sent: media may be, too.
     pub(super) described: bool,
     /// The flags of the last op 5.
@@ -40,16 +53,25 @@ pub(super) struct Session {
     pub(super) reception: Reception,
     /// RTP packets sent to this client.
     pub(super) forwarded: u64,
+    /// RTP packets made up in its name since the last real one.
+    pub(super) made_up: u16,
     next_seq: u16,
     pub(super) replay: Replay,
 }
 
 impl Session {
-    pub(super) fn new(identify: Identify, room: Room, ssrc: Ssrc, conn: ConnId, dialect: Dialect) -> Self {
+    pub(super) fn new(
+        identify: Identify,
+        channel: Option<ChannelId>,
+        ssrc: Ssrc,
+        conn: ConnId,
+        dialect: Dialect,
+    ) -> Self {
         Self {
             user: identify.user,
             guild: identify.server,
-            room,
+            channel,
+            room: None,
             ssrc,
             id: identify.session,
             token: identify.token,
@@ -57,11 +79,17 @@ impl Session {
             dialect,
             severed: None,
             visible: false,
+            unannounced: false,
+            max_version: identify.max_dave_protocol_version,
+            told_version: None,
+            entered: false,
+            knows_sender: false,
             described: false,
             speaking: None,
             transport: None,
             reception: Reception::default(),
             forwarded: 0,
+            made_up: 0,
             next_seq: 0,
             replay: Replay::default(),
         }
@@ -74,22 +102,40 @@ impl Session {
 
     /// The text of `message`; numbered and kept for a replay where the protocol has it so. One counter, from 0, modulo
     /// 2^16, counts JSON and binary messages.
-    pub(super) fn write(&mut self, message: &Message) -> String {
-        if self.dialect == Dialect::V4 || is_unnumbered(message.op()) {
-            return text::write(self.dialect, None, message);
+    pub(super) fn write(&mut self, message: &Message) -> Sent {
+        if self.dialect == Dialect::V4 || !message.is_numbered() {
+            return Sent::Text(text::write(self.dialect, None, message));
         }
-        let seq = self.next_seq;
-        self.next_seq = seq.wrapping_add(1);
-        let text = text::write(self.dialect, Some(seq), message);
-        self.replay.push(seq, text.clone());
-        text
+        let seq = self.number();
+        self.keep(seq, Sent::Text(text::write(self.dialect, Some(seq), message)))
     }
 
-    pub(super) fn member(&self) -> Member {
+    /// The same for a binary message.
+    pub(super) fn write_binary(&mut self, message: &binary::Message) -> Sent {
+        if self.dialect == Dialect::V4 {
+            return Sent::Binary(binary::write_client(message));
+        }
+        let seq = self.number();
+        self.keep(seq, Sent::Binary(binary::write_server(seq, message)))
+    }
+
+    fn number(&mut self) -> u16 {
+        let seq = self.next_seq;
+        self.next_seq = seq.wrapping_add(1);
+        seq
+    }
+
+    fn keep(&mut self, seq: u16, message: Sent) -> Sent {
+        self.replay.push(seq, message.clone());
+        message
+    }
+
+    /// As it is now, in that room.
+    pub(super) fn member(&self, room: Option<&Room>) -> Member {
         Member {
             user: self.user,
             guild: self.guild,
-            channel: self.room.channel,
+            channel: self.channel.or(room.and_then(|room| room.channel)),
             ssrc: self.ssrc,
             connected: self.conn.is_some(),
             visible: self.visible,
@@ -97,15 +143,13 @@ impl Session {
             mode: self.transport.as_ref().map(|transport| transport.mode),
             address: self.transport.as_ref().map(|transport| transport.address),
             speaking: self.speaking,
+            max_dave_version: self.max_version,
+            dave_version: room.map(|room| room.delivery.version_for(self.max_version)),
+            dave_epoch: room.and_then(|room| room.delivery.epoch_of(self.user)),
             received: self.reception.packets(),
             forwarded: self.forwarded,
         }
     }
-}
-
-/// Ready, session description, heartbeat acknowledgement, hello and resumed carry no `seq`.
-fn is_unnumbered(op: u64) -> bool {
-    matches!(op, 2 | 4 | 6 | 8 | 9)
 }
 
 /// How media reaches and leaves one client.

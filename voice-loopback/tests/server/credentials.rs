@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use voice_loopback::{Config, ConnId, Cue, Options, Updates};
+use voice_loopback::{ConnId, Cue, Options, Updates};
 
-use crate::world::{World, address, channel, find, guild, resume, select, user};
+use crate::world::{World, address, channel, find, guild, plain, resume, select, user};
 
 fn identify(updates: &Updates) -> Value {
     json!({ "op": 0, "d": {
@@ -11,7 +11,7 @@ fn identify(updates: &Updates) -> Value {
 }
 
 fn strict() -> World {
-    World::new(Config::default().issued_only(true).endpoint("127.0.0.1:9443"))
+    World::new(plain().issued_only(true).endpoint("127.0.0.1:9443"))
 }
 
 fn outcome(world: &mut World, identify: &Value) -> Result<u64, u16> {
@@ -67,7 +67,7 @@ fn wrong_credentials_are_told_apart() {
 
 #[test]
 fn unissued_tokens_are_welcome_unless_told_otherwise() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let made_up = crate::world::identify(1);
     let conn = outcome(&mut world, &made_up).expect("welcome");
     world.disconnect(conn, Some(1000));
@@ -113,7 +113,7 @@ fn a_resume_does_not_use_up_a_token() {
 
 #[test]
 fn debug_shows_no_secrets() {
-    let mut world = World::new(Config::default().seed(0x00AB_CDEF));
+    let mut world = World::new(plain().seed(0x00AB_CDEF));
     let updates = world.server.updates(user(1), guild(2), channel(3));
     let conn = outcome(&mut world, &identify(&updates)).expect("welcome");
     let select = select(address(1), "aead_aes256_gcm_rtpsize").to_string();
@@ -136,6 +136,6 @@ fn debug_shows_no_secrets() {
     for shown in ["bytes), Binary(ConnId(1), 5 bytes)", "Rng(..)", "VOICE_SERVER_UPDATE", "Updates { .. }"] {
         assert!(debug.contains(shown), "no {shown} in {debug}");
     }
-    let options = Options::default().seed(0x00AB_CDEF).server(Config::default().seed(0x00AB_CDEF));
+    let options = Options::default().seed(0x00AB_CDEF).server(plain().seed(0x00AB_CDEF));
     assert!(!format!("{options:?}").contains("11259375"));
 }

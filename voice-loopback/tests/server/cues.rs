@@ -1,8 +1,8 @@
 use serde_json::json;
 use udp::discovery;
-use voice_loopback::{Config, Cue};
+use voice_loopback::Cue;
 
-use crate::world::{Ended, World, address, channel, find, guild, resume, user};
+use crate::world::{Ended, World, address, channel, find, guild, plain, resume, user};
 
 fn cue(world: &mut World, cue: Cue) {
     world.server.cue(world.now, cue);
@@ -11,7 +11,7 @@ fn cue(world: &mut World, cue: Cue) {
 
 #[test]
 fn connections_are_closed_and_severed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     cue(&mut world, Cue::Sever { user: Some(user(1)) });
     assert_eq!((world.ended(first.conn), world.ended(second.conn)), (Some(Ended::Severed), None));
@@ -26,7 +26,7 @@ fn connections_are_closed_and_severed() {
 
 #[test]
 fn messages_are_withheld() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     cue(&mut world, Cue::Withhold { user: None, op: 8, times: 1 });
     let conn = world.connect("v=8");
     assert!(world.heard(conn).is_empty());
@@ -42,7 +42,7 @@ fn messages_are_withheld() {
 
 #[test]
 fn acknowledgements_stop_and_go_on() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     let beat = json!({ "op": 3, "d": { "t": 5 } });
     cue(&mut world, Cue::Withhold { user: Some(user(1)), op: 6, times: u32::MAX });
@@ -57,7 +57,7 @@ fn acknowledgements_stop_and_go_on() {
 
 #[test]
 fn without_a_description_no_media_arrives() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let mut first = world.joined(1);
     cue(&mut world, Cue::Withhold { user: Some(user(2)), op: 4, times: 1 });
     let second = world.joined(2);
@@ -73,7 +73,7 @@ fn without_a_description_no_media_arrives() {
 
 #[test]
 fn a_description_is_repeated_or_renewed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     cue(&mut world, Cue::Describe { user: Some(user(2)), fresh_key: false });
     let repeated = find(&world.heard(second.conn), 4)["secret_key"].clone();
@@ -95,7 +95,7 @@ fn a_description_is_repeated_or_renewed() {
 
 #[test]
 fn the_key_of_somebody_who_is_away_stays() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     world.disconnect(second.conn, None);
     cue(&mut world, Cue::Describe { user: Some(user(2)), fresh_key: true });
@@ -109,7 +109,7 @@ fn the_key_of_somebody_who_is_away_stays() {
 
 #[test]
 fn discovery_answers_are_lost() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     cue(&mut world, Cue::IgnoreDiscovery { times: 2 });
     for _ in 0..3 {
@@ -121,7 +121,7 @@ fn discovery_answers_are_lost() {
 
 #[test]
 fn garbage_frames_and_datagrams_are_sent() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     for len in [0, 1, 65_507, usize::MAX] {
         cue(&mut world, Cue::Garbage { user: None, len });
@@ -137,7 +137,7 @@ fn garbage_frames_and_datagrams_are_sent() {
 
 #[test]
 fn resumes_are_refused() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     world.disconnect(first.conn, None);
     cue(&mut world, Cue::RefuseResume { times: 1 });
@@ -151,7 +151,7 @@ fn resumes_are_refused() {
 
 #[test]
 fn a_kick_is_told_by_the_main_gateway_too() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
     cue(&mut world, Cue::Kick { user: user(1) });
@@ -166,7 +166,7 @@ fn a_kick_is_told_by_the_main_gateway_too() {
 
 #[test]
 fn a_move_leads_to_another_channel() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     cue(&mut world, Cue::Move { user: user(1), channel: channel(7) });
     assert_eq!(world.closed(first.conn), 4014);
@@ -185,7 +185,7 @@ fn a_move_leads_to_another_channel() {
 
 #[test]
 fn the_endpoint_changes_and_goes_away() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     cue(&mut world, Cue::NullEndpoint { guild: guild(100) });
     cue(&mut world, Cue::ChangeEndpoint { guild: guild(100), endpoint: Some("127.0.0.1:2048".to_owned()) });

@@ -1,11 +1,10 @@
 use serde_json::json;
-use voice_loopback::Config;
 
-use crate::world::{World, address, identify, resume, select};
+use crate::world::{World, address, identify, plain, resume, select};
 
 #[test]
 fn version_4_gets_op_and_d_only() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let old = world.connect("?v=4");
     assert_eq!(world.raw(old), [r#"{"op":8,"d":{"v":4,"heartbeat_interval":13750}}"#]);
     world.say_raw(old, r#"{"op":3,"d":1501184119561}"#);
@@ -26,7 +25,7 @@ fn version_4_gets_op_and_d_only() {
 
 #[test]
 fn version_4_resumes_without_replay() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let old = world.connect("v=4");
     world.say(old, &identify(1));
     world.say(old, &select(address(1), "aead_aes256_gcm_rtpsize"));
@@ -39,7 +38,7 @@ fn version_4_resumes_without_replay() {
 
 #[test]
 fn other_versions_get_the_nearest() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     for (query, version) in
         [("", 4), ("v=3", 4), ("v=7", 4), ("v=8", 8), ("?v=9", 8), ("/?v=8", 8), ("encoding=json&v=8", 8), ("v=x", 4)]
     {

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_oneof, proptest};
 use serde_json::json;
-use voice_loopback::{Config, ConnId};
+use voice_loopback::ConnId;
 
-use crate::world::{World, address, identify, resume, select};
+use crate::world::{World, address, identify, plain, resume, select};
 
 /// One thing that a client, or somebody who pretends to be one, may do.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 proptest! {
     #[test]
     fn nothing_that_clients_do_ends_the_server(operations in prop::collection::vec(operation(), 1..60), seed in any::<u64>()) {
-        let mut world = World::new(Config::default().seed(seed));
+        let mut world = World::new(plain().seed(seed));
         for operation in operations {
             match operation {
                 Operation::Connect(query) => _ = world.connect(&query),
@@ -66,7 +66,7 @@ proptest! {
 
     #[test]
     fn datagrams_of_any_length_are_survived(first in any::<u8>(), second in any::<u8>(), len in 0_usize..65_508) {
-        let mut world = World::new(Config::default());
+        let mut world = World::new(plain());
         let client = world.joined(1);
         let mut bytes = vec![0xA5; len];
         bytes.iter_mut().zip([first, second]).for_each(|(byte, with)| *byte = with);

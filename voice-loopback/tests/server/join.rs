@@ -1,11 +1,10 @@
 use serde_json::json;
-use voice_loopback::Config;
 
-use crate::world::{World, address, find, identify, select, user};
+use crate::world::{World, address, find, identify, plain, select, user};
 
 #[test]
 fn alone_the_order_is_8_2_4() {
-    let mut world = World::new(Config::default().udp("127.0.0.1:9444".parse().expect("an address")));
+    let mut world = World::new(plain().udp("127.0.0.1:9444".parse().expect("an address")));
     let conn = world.connect("v=8");
     assert_eq!(world.heard(conn), [json!({ "op": 8, "d": { "v": 8, "heartbeat_interval": 13_750 } })]);
 
@@ -30,7 +29,7 @@ fn alone_the_order_is_8_2_4() {
 
 #[test]
 fn those_already_there_are_told_before_op_4() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     world.say(first.conn, &json!({ "op": 5, "d": { "speaking": 5, "delay": 0, "ssrc": first.ssrc.0 } }));
     let second = world.joined(2);
@@ -51,7 +50,7 @@ fn those_already_there_are_told_before_op_4() {
 
 #[test]
 fn op_5_and_12_are_forwarded_with_their_user() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(first.conn);
     // Without an SSRC, and twice.
@@ -74,7 +73,7 @@ fn op_5_and_12_are_forwarded_with_their_user() {
 
 #[test]
 fn op_5_before_op_1_is_told_when_the_room_is_joined() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     let second = world.identified(2);
     world.say(second, &json!({ "op": 5, "d": { "speaking": 2, "delay": 0 } }));
@@ -88,7 +87,7 @@ fn op_5_before_op_1_is_told_when_the_room_is_joined() {
 
 #[test]
 fn a_second_op_1_keeps_the_key_unless_the_mode_changes() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
     world.heard(first.conn);
@@ -108,7 +107,7 @@ fn a_second_op_1_keeps_the_key_unless_the_mode_changes() {
 #[test]
 fn leaving_is_told_to_the_others() {
     for code in [1000, 1001] {
-        let mut world = World::new(Config::default());
+        let mut world = World::new(plain());
         let (first, second) = (world.joined(1), world.joined(2));
         world.heard(second.conn);
         world.disconnect(first.conn, Some(code));
@@ -119,7 +118,7 @@ fn leaving_is_told_to_the_others() {
 
 #[test]
 fn guilds_are_rooms_of_their_own() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     let conn = world.connect("v=8");
     let mut elsewhere = identify(2);
@@ -132,7 +131,7 @@ fn guilds_are_rooms_of_their_own() {
 
 #[test]
 fn heartbeats_are_answered_before_and_after_identify() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let conn = world.connect("v=8");
     world.say_raw(conn, r#"{"op":3,"d":{"t":9007199254740991,"seq_ack":-1}}"#);
     world.say(conn, &identify(1));
@@ -145,7 +144,7 @@ fn heartbeats_are_answered_before_and_after_identify() {
 
 #[test]
 fn the_version_is_told_when_asked() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     world.say(first.conn, &json!({ "op": 16, "d": {} }));
     let heard = world.heard(first.conn);

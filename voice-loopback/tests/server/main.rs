@@ -2,6 +2,7 @@
 
 mod credentials;
 mod cues;
+mod dave;
 mod dialect;
 mod garbage;
 mod join;

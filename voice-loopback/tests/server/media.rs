@@ -6,9 +6,8 @@ use crypto::Mode;
 use model::{RtpTime, Seq, Ssrc};
 use udp::rtcp::{self, Packet, SenderReport};
 use udp::{discovery, keepalive, rtp};
-use voice_loopback::Config;
 
-use crate::world::{World, address, select, user};
+use crate::world::{World, address, plain, select, user};
 
 #[test]
 fn both_ways_in_both_modes() {
@@ -17,7 +16,7 @@ fn both_ways_in_both_modes() {
         (Mode::DEFAULT[1], Mode::DEFAULT[1]),
         (Mode::DEFAULT[0], Mode::DEFAULT[1]),
     ] {
-        let mut world = World::new(Config::default());
+        let mut world = World::new(plain());
         let (mut first, mut second) = (world.joined_with(1, first), world.joined_with(2, second));
         for seq in [65_535, 0, 1] {
             let packet = first.packet(seq, &[seq as u8; 100], |header| header.marker = seq == 0);
@@ -48,7 +47,7 @@ fn nonce(packet: &[u8]) -> [u8; 4] {
 
 #[test]
 fn both_sides_of_one_key_never_use_the_same_nonce() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let mut nonces = BTreeSet::new();
     for seq in 0..100 {
@@ -72,7 +71,7 @@ fn both_sides_of_one_key_never_use_the_same_nonce() {
 #[test]
 fn retired_modes_encrypt_the_whole_extension() {
     for mode in [Mode::XSalsa20Poly1305, Mode::XSalsa20Poly1305Suffix, Mode::XSalsa20Poly1305Lite] {
-        let mut world = World::new(Config::default().modes([mode]).extension(true));
+        let mut world = World::new(plain().modes([mode]).extension(true));
         let (mut first, mut second) = (world.joined_with(1, mode), world.joined_with(2, mode));
         // X, one CSRC: both are behind the clear part.
         let header = [0x91, rtp::AUDIO, 0, 1, 0, 0, 0, 0];
@@ -96,7 +95,7 @@ fn retired_modes_encrypt_the_whole_extension() {
 
 #[test]
 fn extension_carries_the_flags_of_op_5() {
-    let mut world = World::new(Config::default().extension(true));
+    let mut world = World::new(plain().extension(true));
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     for flags in [0, 5_u32] {
         if flags > 0 {
@@ -116,7 +115,7 @@ fn extension_carries_the_flags_of_op_5() {
 
 #[test]
 fn padding_is_inside_the_ciphertext_of_some_packets() {
-    let mut world = World::new(Config::default().padding(true).extension(true));
+    let mut world = World::new(plain().padding(true).extension(true));
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let mut padded = 0;
     for seq in 0..300 {
@@ -132,7 +131,7 @@ fn padding_is_inside_the_ciphertext_of_some_packets() {
 
 #[test]
 fn what_clients_pad_and_extend_is_stripped() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let packet = first.packet(1, &[0x90, 1, 0, 0, b'o', b'k', 0, 0, 3], |header| {
         header.extension = true;
@@ -157,7 +156,7 @@ fn what_clients_pad_and_extend_is_stripped() {
 
 #[test]
 fn media_goes_where_op_1_said_and_comes_from_anywhere() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let elsewhere = SocketAddr::from(([127, 0, 0, 9], 5));
     let packet = first.packet(1, b"from another socket", |_| {});
@@ -171,7 +170,7 @@ fn media_goes_where_op_1_said_and_comes_from_anywhere() {
 
 #[test]
 fn without_op_4_there_is_no_media() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let mut first = world.joined(1);
     world.identified(2);
     let packet = first.packet(1, b"opus", |_| {});
@@ -182,7 +181,7 @@ fn without_op_4_there_is_no_media() {
 
 #[test]
 fn another_key_or_ssrc_is_counted() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     let forged = second.packet(1, b"as the first", |header| header.ssrc = first.ssrc);
     world.datagram(second.address, &forged);
@@ -194,7 +193,7 @@ fn another_key_or_ssrc_is_counted() {
 
 #[test]
 fn discovery_tells_the_address_of_the_datagram() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     let from: SocketAddr = "[2001:db8::7]:4321".parse().expect("an address");
     world.datagram(from, &discovery::request(first.ssrc));
@@ -207,7 +206,7 @@ fn discovery_tells_the_address_of_the_datagram() {
 
 #[test]
 fn pings_are_answered_and_other_keepalives_swallowed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let from = address(1);
     world.datagram(from, &keepalive::ping(0x0102_0304));
     assert_eq!(world.arrived(from), [vec![0x13, 0x37, 0xF0, 0x0D, 1, 2, 3, 4]]);
@@ -220,7 +219,7 @@ fn pings_are_answered_and_other_keepalives_swallowed() {
 
 #[test]
 fn receiver_reports_come_every_five_seconds() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, second) = (world.joined(1), world.joined(2));
     for seq in (0..100_u16).filter(|seq| seq % 4 != 1) {
         let packet = first.packet(seq, b"opus", |_| {});
@@ -260,7 +259,7 @@ fn receiver_reports_come_every_five_seconds() {
 
 #[test]
 fn a_second_op_1_moves_the_media() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     world.say(second.conn, &select(address(77), Mode::Aes256GcmRtpsize.name()));
     let packet = first.packet(1, b"opus", |_| {});
@@ -270,7 +269,7 @@ fn a_second_op_1_moves_the_media() {
 
 #[test]
 fn forwarding_allocates_the_outgoing_datagram_only() {
-    let mut world = World::new(Config::default().extension(true).padding(true));
+    let mut world = World::new(plain().extension(true).padding(true));
     let (mut first, _) = (world.joined(1), world.joined(2));
     let (server, now) = (&mut world.server, world.now);
     for seq in 0..100 {

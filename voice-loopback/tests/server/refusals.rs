@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use voice_loopback::{Config, ConnId};
+use voice_loopback::ConnId;
 
-use crate::world::{World, address, channel, find, guild, identify, resume, select, user};
+use crate::world::{World, address, channel, find, guild, identify, plain, resume, select, user};
 
 #[test]
 fn close_codes_of_wrong_messages() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let unauthenticated =
         [json!({ "op": 5, "d": { "speaking": 1 } }), select(address(1), "x"), json!({ "op": 12, "d": {} })];
     for message in unauthenticated {
@@ -37,7 +37,7 @@ fn close_codes_of_wrong_messages() {
 
 #[test]
 fn close_codes_of_select_protocol() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let mut webrtc = select(address(1), "aead_aes256_gcm_rtpsize");
     webrtc["d"]["protocol"] = json!("webrtc");
     let mut nowhere = select(address(1), "aead_aes256_gcm_rtpsize");
@@ -56,7 +56,7 @@ fn close_codes_of_select_protocol() {
 
 #[test]
 fn silence_ends_the_session() {
-    let mut world = World::new(Config::default().heartbeat_interval(Duration::from_secs(1)));
+    let mut world = World::new(plain().heartbeat_interval(Duration::from_secs(1)));
     let (silent, alive) = (world.joined(1), world.joined(2));
     for nonce in 0..6 {
         world.pass(Duration::from_millis(500));
@@ -70,7 +70,7 @@ fn silence_ends_the_session() {
 
 #[test]
 fn a_slow_handshake_is_waited_for() {
-    let mut world = World::new(Config::default().heartbeat_interval(Duration::from_secs(1)));
+    let mut world = World::new(plain().heartbeat_interval(Duration::from_secs(1)));
     let conn = world.connect("v=8");
     world.pass(Duration::from_secs(10));
     world.say(conn, &json!({ "op": 3, "d": { "t": 1 } }));
@@ -81,7 +81,7 @@ fn a_slow_handshake_is_waited_for() {
 
 #[test]
 fn what_clients_of_tomorrow_send_is_tolerated() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(first.conn);
     world.heard(second.conn);
@@ -104,7 +104,7 @@ fn what_clients_of_tomorrow_send_is_tolerated() {
 
 #[test]
 fn who_says_too_much_is_closed_and_may_resume() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let client = world.joined(1);
     let beat = json!({ "op": 3, "d": { "t": 1 } });
     world.pass(Duration::from_secs(10));
@@ -129,7 +129,7 @@ fn who_says_too_much_is_closed_and_may_resume() {
 
 #[test]
 fn more_connections_than_allowed_are_told_to_come_back() {
-    let mut world = World::new(Config::default().max_connections(2));
+    let mut world = World::new(plain().max_connections(2));
     let conns = [world.connect("v=8"), world.connect("v=8"), world.connect("v=8")];
     assert_eq!(world.ended(conns[1]), None);
     assert_eq!(world.closed(conns[2]), 1013);
@@ -140,7 +140,7 @@ fn more_connections_than_allowed_are_told_to_come_back() {
 
 #[test]
 fn the_same_user_from_elsewhere_replaces_the_session() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
     let same = world.identified(1);
@@ -158,7 +158,7 @@ fn the_same_user_from_elsewhere_replaces_the_session() {
 
 #[test]
 fn sessions_that_wait_to_be_resumed_are_bounded() {
-    let mut world = World::new(Config::default().max_connections(2));
+    let mut world = World::new(plain().max_connections(2));
     for user in 1..=4 {
         let client = world.joined(user);
         world.disconnect(client.conn, None);
@@ -181,7 +181,7 @@ fn sessions_that_wait_to_be_resumed_are_bounded() {
 
 #[test]
 fn long_messages_are_refused_with_a_short_reason() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let conn = world.connect("v=8");
     world.say(conn, &json!({ "op": 0, "d": { "server_id": "\u{e4}".repeat(1_000) } }));
     assert_eq!(world.closed(conn), 4002);

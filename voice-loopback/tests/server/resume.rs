@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use voice_loopback::{Config, Cue};
+use voice_loopback::Cue;
 
-use crate::world::{Ended, World, find, identify, resume, user};
+use crate::world::{Ended, World, find, identify, plain, resume, user};
 
 #[test]
 fn resumed_comes_before_the_replay_of_what_was_missed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     assert_eq!(world.ops(first.conn), [11, 18, 20], "seq 0 to 2");
     world.disconnect(first.conn, None);
@@ -28,7 +28,7 @@ fn resumed_comes_before_the_replay_of_what_was_missed() {
 #[test]
 fn seq_ack_may_be_absent_stale_or_from_the_future() {
     for (seq_ack, replayed) in [(None, 3), (Some(-1), 3), (Some(0), 2), (Some(2), 0), (Some(900), 0)] {
-        let mut world = World::new(Config::default());
+        let mut world = World::new(plain());
         let first = world.joined(1);
         world.joined(2);
         world.heard(first.conn);
@@ -41,7 +41,7 @@ fn seq_ack_may_be_absent_stale_or_from_the_future() {
 
 #[test]
 fn without_grace_the_others_see_a_severed_client_leave_and_come_back() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.say(first.conn, &json!({ "op": 5, "d": { "speaking": 1 } }));
     world.heard(second.conn);
@@ -56,7 +56,7 @@ fn without_grace_the_others_see_a_severed_client_leave_and_come_back() {
 
 #[test]
 fn with_grace_the_others_see_nothing_until_it_is_over() {
-    let mut world = World::new(Config::default().grace(Duration::from_secs(5)));
+    let mut world = World::new(plain().grace(Duration::from_secs(5)));
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
     world.disconnect(first.conn, None);
@@ -71,7 +71,7 @@ fn with_grace_the_others_see_nothing_until_it_is_over() {
 
 #[test]
 fn media_flows_on_while_severed_and_when_resumed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (mut first, mut second) = (world.joined(1), world.joined(2));
     world.disconnect(first.conn, None);
     for (seq, resumed) in [(1, false), (2, true)] {
@@ -91,7 +91,7 @@ fn media_flows_on_while_severed_and_when_resumed() {
 
 #[test]
 fn a_session_that_was_not_resumed_in_time_is_gone() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     world.disconnect(first.conn, None);
     world.pass(Duration::from_secs(29));
@@ -106,7 +106,7 @@ fn a_session_that_was_not_resumed_in_time_is_gone() {
 
 #[test]
 fn nothing_else_can_be_resumed() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let undescribed = world.identified(1);
     world.disconnect(undescribed, None);
     let left = world.joined(2);
@@ -126,7 +126,7 @@ fn nothing_else_can_be_resumed() {
 
 #[test]
 fn resuming_a_live_session_takes_it_over() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let (first, second) = (world.joined(1), world.joined(2));
     world.heard(second.conn);
     let conn = world.connect("v=8");
@@ -141,7 +141,7 @@ fn resuming_a_live_session_takes_it_over() {
 #[test]
 fn the_close_code_decides_whether_a_session_lives_on() {
     for (code, lives) in [(4000, true), (4015, true), (4008, true), (4006, false), (4009, false), (4014, false)] {
-        let mut world = World::new(Config::default());
+        let mut world = World::new(plain());
         let first = world.joined(1);
         world.server.cue(world.now, Cue::Close { user: Some(user(1)), code, reason: String::new() });
         world.drain();
@@ -152,7 +152,7 @@ fn the_close_code_decides_whether_a_session_lives_on() {
 
 #[test]
 fn a_fresh_identify_replaces_a_severed_session() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(plain());
     let first = world.joined(1);
     world.disconnect(first.conn, None);
     let conn = world.connect("v=8");

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,15 @@ pub(crate) struct World {
     datagrams: BTreeMap<SocketAddr, Vec<Vec<u8>>>,
     pub(crate) dispatches: Vec<Dispatch>,
     pub(crate) frames: Vec<(u64, Vec<u8>)>,
+    /// Both kinds of messages of each connection, in their order.
+    pub(crate) inbox: BTreeMap<u64, VecDeque<Heard>>,
     next_conn: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +48,7 @@ impl World {
             datagrams: BTreeMap::new(),
             dispatches: Vec::new(),
             frames: Vec::new(),
+            inbox: BTreeMap::new(),
             next_conn: 0,
         }
     }
@@ -48,8 +57,14 @@ impl World {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Text { conn, text } => self.texts.entry(conn.0).or_default().push(text),
-                Output::Binary { conn, frame } => self.frames.push((conn.0, frame)),
+                Output::Text { conn, text } => {
+                    self.inbox.entry(conn.0).or_default().push_back(Heard::Text(text.clone()));
+                    self.texts.entry(conn.0).or_default().push(text);
+                }
+                Output::Binary { conn, frame } => {
+                    self.inbox.entry(conn.0).or_default().push_back(Heard::Binary(frame.clone()));
+                    self.frames.push((conn.0, frame));
+                }
                 Output::Close { conn, code, reason } => {
                     assert!(reason.len() <= 123, "no close frame can hold this: {reason}");
                     self.ended.insert(conn.0, Ended::Closed(code));
@@ -75,6 +90,11 @@ impl World {
 
     pub(crate) fn say_raw(&mut self, conn: u64, text: &str) {
         self.server.handle_text(self.now, ConnId(conn), text);
+        self.drain();
+    }
+
+    pub(crate) fn say_binary(&mut self, conn: u64, frame: &[u8]) {
+        self.server.handle_binary(self.now, ConnId(conn), frame);
         self.drain();
     }
 
@@ -153,6 +173,11 @@ impl World {
             None => client,
         }
     }
+}
+
+/// For what has nothing to do with end-to-end encryption.
+pub(crate) fn plain() -> Config {
+    Config::default().dave_version(0)
 }
 
 /// The payload of the first message with this opcode.

@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use dave::{Media, Opened, Opener};
+use model::UserId;
+
+/// The end-to-end decryption of everybody who speaks. Fails closed: plain frames pass in the windows only that control
+/// announced.
+pub(super) struct Openers {
+    openers: BTreeMap<UserId, Opener>,
+    /// For those without a secret: knows silence and plain frames.
+    stranger: Opener,
+    plain: Plain,
+    /// A session is attached, and has its rule.
+    attached: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Plain {
+    Never,
+    Always,
+    Until(Instant),
+}
+
+impl Openers {
+    pub(super) fn new() -> Self {
+        Self { openers: BTreeMap::new(), stranger: Opener::new(), plain: Plain::Never, attached: false }
+    }
+
+    /// A session was described. One that goes on under another transport key keeps its rules.
+    pub(super) fn attach(&mut self, encrypted: bool) {
+        if !self.attached {
+            self.attached = true;
+            self.plain = if encrypted { Plain::Never } else { Plain::Always };
+        }
+    }
+
+    pub(super) fn detach(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Takes what concerns receiving; returns the user who has a secret that held frames may be tried with.
+    pub(super) fn update(&mut self, now: Instant, update: &dave::Update) -> Option<UserId> {
+        match update {
+            dave::Update::Expect { user, secret, retire } => {
+                // Those who left and whose time is over; there are as many as the group has members.
+                self.openers.retain(|_, opener| opener.is_ready(now));
+                self.openers.entry(*user).or_default().expect(now, secret, *retire);
+                return Some(*user);
+            }
+            dave::Update::Retire { user, at } => {
+                if let Some(opener) = self.openers.get_mut(user) {
+                    opener.retire(*at);
+                }
+            }
+            dave::Update::AcceptPlain { until } => self.plain = until.map_or(Plain::Always, Plain::Until),
+            _ => {}
+        }
+        None
+    }
+
+    /// Whether frames that are not sealed may pass.
+    fn accepts_plain(&self, now: Instant) -> bool {
+        match self.plain {
+            Plain::Never => false,
+            Plain::Always => true,
+            Plain::Until(end) => now < end,
+        }
+    }
+
+    /// Opens a frame of this user in place; a refused one is left as it is.
+    pub(super) fn open(&mut self, now: Instant, user: UserId, frame: &mut [u8]) -> Opened {
+        let plain = self.accepts_plain(now);
+        let opener = self.openers.get_mut(&user).unwrap_or(&mut self.stranger);
+        opener.open(now, Media::Audio, plain, frame)
+    }
+}
