@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod calls;
+mod dave;
+mod mls;
+mod pair;
 mod process;
+mod receive;
 mod row;
 mod server;
 mod source;
@@ -44,7 +48,10 @@ fn run() -> Outcome {
     // First, because it measures memory: nothing that others have freed may be reused.
     let calls = calls::run(&suite)?;
     transport::run(&mut suite);
+    dave::run(&mut suite)?;
     tick::run(&mut suite)?;
+    receive::run(&mut suite)?;
+    mls::run(&mut suite)?;
     let rows = [suite.into_rows(), calls].concat();
     if rows.is_empty() {
         return Err("no benchmark has a name that contains the filter".into());

@@ -10,9 +10,10 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use opus::{Application, Bitrate, Channels, Encoder};
 use voice_client::TrackId;
 use voice_client::layer::crypto::{Backend, Key, Mode};
+use voice_client::layer::dave::{self, Secret};
 use voice_client::layer::mixer::{EncoderConfig, Track};
 use voice_client::layer::model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
-use voice_client::media::{Command, Outbound, Prepared, Session, Update};
+use voice_client::media::{Command, Outbound, OutboundSettings, Prepared, Session, Update};
 
 use crate::Outcome;
 use crate::row::{Figure, Row, Wanted};
@@ -36,6 +37,7 @@ pub fn run(suite: &mut Suite) -> Outcome {
         }
         passthrough(suite, socket)?;
     }
+    encryption(suite)?;
     one_more(suite, "tick/one-more-track", AHEAD, false, Some(600.0));
     one_more(suite, "tick/one-more-track/ramp", AHEAD, true, Some(1_000.0));
     one_more(suite, "tick/one-more-track/from-memory", FAR_AHEAD, false, None);
@@ -87,6 +89,24 @@ fn passthrough(suite: &mut Suite, socket: bool) -> Outcome {
     Ok(())
 }
 
+/// What end-to-end encryption adds to a passthrough tick, sample by sample.
+fn encryption(suite: &mut Suite) -> Outcome {
+    let name = "tick/passthrough/dave";
+    if !suite.wants(name) {
+        return Ok(());
+    }
+    let (mut sealed, mut plain) = (Playing::passthrough()?, Playing::passthrough()?);
+    sealed.outbound.update(&Update::Dave(dave::Update::Seal(Secret::new([7; _]))));
+    let sides: [&mut dyn Side; 2] = [&mut |times| sealed.run(times), &mut |times| plain.run(times)];
+    let [with, without] = suite.compare(name, TIME, sides);
+    sealed.check();
+    plain.check();
+    assert_eq!(sealed.outbound.sent().sealed, sealed.ticks, "not every packet was sealed");
+    let more = with.beyond(&without).median();
+    suite.push(Row::new(name, Figure::Time(more)).wanted(Wanted::AtMost(150.0)));
+    Ok(())
+}
+
 /// What one more track costs: the difference between 16 and 64 of them, sample by sample.
 fn one_more(suite: &mut Suite, name: &str, ahead: Duration, ramp: bool, wanted: Option<f64>) {
     if !suite.wants(name) {
@@ -134,13 +154,19 @@ impl Playing {
     }
 
     fn start(tracks: usize, ahead: Duration, source: impl Fn() -> Endless, volume: f32) -> Self {
-        let mut outbound = Outbound::new(EncoderConfig::default(), Backend::AwsLc, false);
+        let mut outbound = Outbound::new(&OutboundSettings {
+            encoder: EncoderConfig::default(),
+            backend: Backend::AwsLc,
+            muted: false,
+            e2ee_hold: Duration::ZERO,
+        });
         outbound.update(&Update::Session(Session {
             ssrc: Ssrc(1),
             mode: Mode::Aes256GcmRtpsize,
             key: Key::new([7; 32]),
             seq: Seq(0),
             time: RtpTime(0),
+            encrypted: false,
         }));
         let (filler, feeds) = Filler::start(tracks, ahead, source);
         for (id, feed) in (0..).map(TrackId).zip(feeds) {

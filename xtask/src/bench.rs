@@ -8,6 +8,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     cmake::ensure()?;
     let target = run::target()?;
     let table = target.join("bench.json");
+    // Memory is counted by a program of its own, which `run` does not build.
+    build()?;
     let mut bench = run::cargo(&["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"]);
     bench.args(filter).arg("--out").arg(&table).env("CARGO_TARGET_DIR", &target);
     run::run(&mut bench)?;

@@ -49,6 +49,11 @@ impl Running {
         }
     }
 
+    /// What it has said so far, as far as that was waited for.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.lines
+    }
+
     /// Waits for its end.
     pub(crate) fn end(&mut self, within: Duration) -> Result<ExitStatus, Failure> {
         let deadline = Instant::now() + within;

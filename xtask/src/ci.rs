@@ -8,17 +8,33 @@ use crate::{bench, cmake, demo, interop, layers, size, test, vectors};
 type Job = fn() -> Result<(), Failure>;
 
 const STEPS: [(&str, Job); 10] = [
-    ("format", || run::run(&mut run::cargo(&["fmt", "--all", "--check"]))),
+    ("format", format),
     ("layers", layers::run),
     ("file sizes", size::run),
-    ("clippy", || run::run(&mut run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
+    ("clippy", clippy),
     ("docs", || run::run(run::cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("tests", test::run),
     ("vectors", vectors::run),
     ("demo", demo::run),
-    ("interop", || interop::run(false)),
+    ("interop", || interop::run("", false)),
     ("bench builds", bench::build),
 ];
+
+/// Workspaces of their own, which are checked as the main one is.
+const BESIDE: [&str; 2] = ["fuzz", "interop"];
+
+fn format() -> Result<(), Failure> {
+    run::run(&mut run::cargo(&["fmt", "--all", "--check"]))?;
+    // `--all` goes on to the crates that they depend on, which costs nothing.
+    let folders = BESIDE.iter().chain(["bench"].iter());
+    folders.copied().try_for_each(|folder| run::run(&mut run::beside(folder, &["fmt", "--all", "--check"])?))
+}
+
+fn clippy() -> Result<(), Failure> {
+    run::run(&mut run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    BESIDE.iter().try_for_each(|folder| run::run(&mut run::beside(folder, &arguments)?))
+}
 
 /// Runs the steps up to the first that fails, and prints how long each took.
 pub(crate) fn run() -> Result<(), Failure> {

@@ -9,6 +9,7 @@ mod child;
 mod ci;
 mod cmake;
 mod demo;
+mod fuzz;
 mod interop;
 mod layers;
 mod run;
@@ -26,16 +27,19 @@ const USAGE: &str = "\
 usage: cargo xtask JOB
 
   demo              play every file of assets/ from one bot to another and write target/demo/report.html
-  test              run all tests
+  test              run all tests, and every file of the fuzz corpora through its target
   ci                everything that a change must pass, with a table of times
   layers            check who may import whom, and that no layer reads a clock or holds a lock
   vectors           run the golden vectors through the crates' `vectors` examples
-  interop [--keep]  let a client that we did not write join the loopback server (needs npm);
-                    --keep leaves the recordings behind
+  interop [NAME] [--keep]
+                    meet implementations that we did not write: davey (Rust), libdave (a Python package, needs pip),
+                    discordjs (needs npm); --keep leaves the recordings behind
+  fuzz NAME --secs N
+                    feed a target of fuzz/ with whatever libFuzzer comes up with; 1 when it found something
   bench [FILTER]    measure, print a table and write target/bench.json
 
 Output goes below CARGO_TARGET_DIR when that is set. With INTEROP_OFFLINE=1 `interop` may be skipped when npm or its
-registry is out of reach; without, that is a failure.
+registry is out of reach; without, that is a failure. libdave is skipped when PyPI is out of reach.
 ";
 
 fn main() -> ExitCode {
@@ -56,8 +60,11 @@ fn dispatch(arguments: &[&str]) -> Result<(), Failure> {
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
         ["vectors"] => vectors::run(),
-        ["interop"] => interop::run(false),
-        ["interop", "--keep"] => interop::run(true),
+        ["interop"] => interop::run("", false),
+        ["interop", "--keep"] => interop::run("", true),
+        ["interop", name] => interop::run(name, false),
+        ["interop", name, "--keep"] => interop::run(name, true),
+        ["fuzz", name, "--secs", seconds] => fuzz::run(name, seconds),
         ["bench"] => bench::run(None),
         ["bench", filter] => bench::run(Some(filter)),
         [] | ["help" | "--help" | "-h"] => {

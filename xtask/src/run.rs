@@ -40,6 +40,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
+/// The same in a workspace beside ours, `fuzz` or `interop`: it builds where we build, so that what both need is built
+/// once.
+pub(crate) fn beside(folder: &str, arguments: &[&str]) -> Result<Command, Failure> {
+    let mut cargo = cargo(&arguments[..1]);
+    cargo.arg("--manifest-path").arg(format!("{folder}/Cargo.toml")).args(&arguments[1..]);
+    cargo.env("CARGO_TARGET_DIR", target()?);
+    Ok(cargo)
+}
+
 /// What cargo knows of the workspace's packages.
 pub(crate) fn metadata() -> Result<Value, Failure> {
     let output = cargo(&["metadata", "--format-version", "1", "--no-deps"]).stderr(Stdio::inherit()).output();

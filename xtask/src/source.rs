@@ -64,6 +64,17 @@ pub(crate) fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure
     Ok(found)
 }
 
+/// What is in a folder, sorted; nothing when there is no such folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let listed = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut listed: Vec<PathBuf> = listed.map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    listed.sort();
+    Ok(listed)
+}
+
 /// Whether a path belongs to a test module with files of its own.
 pub(crate) fn is_test(path: &Path) -> bool {
     path.iter().any(|part| part == "tests" || part == "tests.rs")

@@ -9,13 +9,17 @@ const PASSES: [&[&str]; 2] = [
     &["test", "--workspace", "--no-fail-fast", "--doc"],
 ];
 
+/// Every file of the fuzz corpora through its target.
+const CORPORA: &[&str] = &["test", "--tests"];
+
 /// Runs every pass, the later ones also when an earlier one failed, and prints the sums.
 pub(crate) fn run() -> Result<(), Failure> {
     cmake::ensure()?;
     let mut counts = Counts::default();
     let mut outcome = Ok(());
-    for pass in PASSES {
-        let passed = run::run_lines(&mut run::cargo(pass), |line| counts.add(line));
+    let passes = PASSES.map(run::cargo);
+    for mut pass in passes.into_iter().chain([run::beside("fuzz", CORPORA)?]) {
+        let passed = run::run_lines(&mut pass, |line| counts.add(line));
         outcome = outcome.and(passed);
     }
     println!("\n{} passed, {} failed", counts.passed, counts.failed);
