@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
+use loopback::{Cue, Trick};
 use mixer::{Chunk, Format, Info, Source, SourceError};
 use model::{SILENCE_FRAME, UserId};
 use opus::{Application, Channels, Encoder};
@@ -69,6 +70,11 @@ impl Call {
         let (world, id) = (&mut self.world, self.next_user);
         self.next_user += 1;
         let peer = world.add_or_replace(id, &config);
+        // Half of them are announced (op 11) after they were proposed (op 27).
+        let user = Some(world.peers[peer].user);
+        if roll(&mut self.noise) < 0.5 {
+            world.cue(Cue::Trick { user, trick: Trick::LateConnect, times: 1 });
+        }
         world.lag(peer, LAG.mul_f64(roll(&mut self.noise)));
         world.start_join(peer);
         world.play(peer, Speech { packets: self.speech.clone(), next: 0 });

@@ -109,6 +109,30 @@ fn a_stale_commit_is_reported_and_the_group_joined_afresh() {
 }
 
 #[test]
+fn a_commit_that_never_came_is_noticed_by_what_cannot_be_opened() {
+    let mut call = Call::new(210);
+    call.world.cue(Cue::Withhold { user: Some(user(11)), op: 29, times: 1 });
+    let third = call.third_joins();
+    assert_eq!(call.troubles(1), [Trouble::Undecryptable]);
+    assert!(call.recovered(1) && call.troubles(0).is_empty());
+    call.is_well(&[1, third]);
+}
+
+#[test]
+fn a_commit_that_never_came_is_noticed_by_what_is_proposed_next() {
+    let mut call = Call::new(211);
+    call.world.cue(Cue::Withhold { user: Some(user(11)), op: 29, times: 1 });
+    for id in [12, 13] {
+        let peer = call.world.add(id, &Config::default(), Impairment::default());
+        call.world.join(peer);
+    }
+    call.world.run(8 * SECOND);
+    assert_eq!(call.troubles(1), [Trouble::MissedCommit]);
+    assert!(call.recovered(1) && call.troubles(0).is_empty());
+    call.is_well(&[1, 2, 3]);
+}
+
+#[test]
 fn a_welcome_to_another_group_is_not_followed() {
     let mut call = Call::new(202);
     call.trick(12, Trick::ForeignWelcome, 1);
