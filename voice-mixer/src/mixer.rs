@@ -169,6 +169,11 @@ impl Mixer {
         self.ahead < FRAME_SAMPLES && !self.tail && self.ended.is_empty() && self.tracks.iter().all(resting)
     }
 
+    /// Whether packets are pushed into a track, by somebody who keeps time with it.
+    pub fn is_pushed(&self) -> bool {
+        self.tracks.iter().any(|(_, track)| track.is_pushed())
+    }
+
     /// The next track that has ended: call until `None` after each tick, and drop the tracks off the audio thread.
     pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Track)> {
         self.ended.pop_front()

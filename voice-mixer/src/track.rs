@@ -152,6 +152,11 @@ impl Track {
         self.is_paused() || (self.feed.is_idle_sink() && self.decoded() == 0)
     }
 
+    /// A sink that is not paused, and has packets.
+    pub(crate) fn is_pushed(&self) -> bool {
+        self.feed.is_sink() && !self.is_resting()
+    }
+
     pub(crate) fn feed(&mut self) -> &mut Feed {
         &mut self.feed
     }

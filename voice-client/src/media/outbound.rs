@@ -242,8 +242,8 @@ impl Outbound {
         if self.farewell {
             return self.prepare_silence();
         }
-        // The beginning of a first track is worth a wait for the first key.
-        if !self.mixer.is_idle() && self.guard.waits(beats) {
+        // The beginning of a first track is worth a wait for the first key; who pushes packets in time is not held up.
+        if !self.mixer.is_idle() && !self.mixer.is_pushed() && self.guard.waits(beats) {
             return Prepared::Nothing;
         }
         let tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);

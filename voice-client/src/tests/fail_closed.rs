@@ -1,5 +1,7 @@
 //! In an encrypted call nothing leaves unsealed, and nothing unsealed is taken for audio.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crypto::{Backend, Key, Mode, Opener, Sealer};
@@ -83,6 +85,23 @@ fn nothing_leaves_before_the_first_secret_and_tracks_wait_for_it() {
     assert_eq!(frames.len(), 10);
     assert!(frames.iter().all(|frame| is_sealed(frame)));
     assert_eq!(speaker.position(), 200, "from its beginning");
+}
+
+#[test]
+fn a_raw_sink_does_not_wait() {
+    let mut outbound = Outbound::new(&OutboundSettings::from(&Config::default()));
+    let drained = Arc::new(AtomicU32::new(0));
+    let count = drained.clone();
+    let on_drain = Arc::new(move || _ = count.fetch_add(1, Ordering::Relaxed));
+    let (mut pusher, feed) = prefetch::sink(model::FRAME, on_drain);
+    outbound.command(Command::Add { id: TrackId(1), track: Box::new(Track::new(feed)) });
+    outbound.update(&session(true, 1));
+    for beat in 1..=50 {
+        assert_eq!(pusher.push(&SILENCE_FRAME).unwrap(), prefetch::Push::Done);
+        assert_eq!(outbound.prepare(1), Prepared::Nothing);
+        assert_eq!(drained.load(Ordering::Relaxed), beat, "taken at once, and not sent");
+    }
+    assert_eq!(outbound.sent().no_key, 50);
 }
 
 #[test]
