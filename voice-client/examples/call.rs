@@ -21,13 +21,21 @@ use std::time::Duration;
 use recorder::{Files, Recorder};
 use serde_json::{Map, Value, json};
 use voice_client::layer::model::FRAME_SAMPLES;
-use voice_client::{Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, Stats, TrackEnd, source};
+use voice_client::{
+    Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, State, Stats, TrackEnd, source,
+};
 
 const USAGE: &str = "usage: call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T \
     [--ca ca.pem | --plain-ws] [--play FILE]... [--delay SECS] [--record DIR] [--secs N] [--json]";
 
-/// An epoch and its privacy code.
-type Code = (u64, String);
+/// The end-to-end encryption in force, or the last that was.
+#[derive(Default)]
+struct Latest {
+    /// `None` as long as it is that of the session.
+    version: Option<u16>,
+    /// Epoch and privacy code.
+    code: Option<(u64, String)>,
+}
 
 struct Args {
     info: ConnectionInfo,
@@ -75,7 +83,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
                     _ => None,
                 };
                 let closed = Some(json!({"code": closed, "reason": error.to_string()}));
-                println!("RESULT {}", result(user, &Stats::default(), None, &Files::new(), closed.as_ref()));
+                println!(
+                    "RESULT {}",
+                    result(user, &Stats::default(), Latest::default(), &Files::new(), closed.as_ref())
+                );
             }
             return Err(error.into());
         }
@@ -88,7 +99,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
             Err(error) => failure = Some(format!("cannot record into {}: {error}", folder.display()).into()),
         }
     }
-    let latest = Arc::new(Mutex::new(None));
+    let latest = Arc::new(Mutex::new(Latest::default()));
     tokio::spawn(tell(call.clone().events(), latest.clone()));
 
     let mut played = Ok(false);
@@ -126,8 +137,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     if args.json {
         let closed = closed.as_ref().map(|closed| json!({"code": closed.code(), "reason": closed.to_string()}));
-        let code = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
-        println!("RESULT {}", result(user, &stats, code, &files, closed.as_ref()));
+        let latest = std::mem::take(&mut *latest.lock().unwrap_or_else(PoisonError::into_inner));
+        println!("RESULT {}", result(user, &stats, latest, &files, closed.as_ref()));
     }
     match (failure, played, closed) {
         (Some(failure), _, _) => Err(failure),
@@ -152,7 +163,7 @@ async fn play(call: &Call, files: Vec<PathBuf>, delay: Duration) -> Result<bool,
 }
 
 /// Tells what happens, and keeps the latest epoch and privacy code.
-async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Option<Code>>>) {
+async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Latest>>) {
     while let Some(event) = events.next().await {
         match event {
             Event::Connected { mode, .. } => eprintln!("connected, {mode}"),
@@ -161,23 +172,25 @@ async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Option<Code>>>
             Event::Moved { channel } => eprintln!("moved to {channel}"),
             Event::Encryption(EncryptionEvent::PrivacyCode { epoch, code }) => {
                 eprintln!("epoch {epoch}, privacy code {code}");
-                *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, code));
+                latest.lock().unwrap_or_else(PoisonError::into_inner).code = Some((epoch, code));
             }
-            Event::Encryption(event) => eprintln!("encryption: {event:?}"),
+            Event::Encryption(event) => {
+                eprintln!("encryption: {event:?}");
+                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    EncryptionEvent::State(State::On { version }) => latest.version = Some(version),
+                    EncryptionEvent::State(State::Off) => *latest = Latest { version: Some(0), code: None },
+                    _ => {}
+                }
+            }
             Event::Closed(closed) => eprintln!("closed: {closed}"),
             _ => {}
         }
     }
 }
 
-fn result(
-    user: voice_client::UserId,
-    stats: &Stats,
-    code: Option<Code>,
-    files: &Files,
-    closed: Option<&Value>,
-) -> Value {
-    let (epoch, code) = code.unzip();
+fn result(user: voice_client::UserId, stats: &Stats, latest: Latest, files: &Files, closed: Option<&Value>) -> Value {
+    let (epoch, code) = latest.code.unzip();
     let heard: Map<String, Value> = stats
         .heard
         .iter()
@@ -199,7 +212,7 @@ fn result(
         "user": user.to_string(),
         "privacy_code": code,
         "epoch": epoch,
-        "dave_version": stats.dave_version,
+        "dave_version": latest.version.unwrap_or(stats.dave_version),
         "mode": stats.mode.map(|mode| mode.name()),
         "sent": {
             "packets": sent.packets,

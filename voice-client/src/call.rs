@@ -225,7 +225,7 @@ impl Call {
     }
 
     /// Resolves when the call is end-to-end encrypted: it is in a group, and sends with the group's keys. `None` when it
-    /// ends before. Who is alone in a call waits for company.
+    /// ends before. Who is alone in a call waits for company, who is in one without encryption for its upgrade.
     pub async fn encrypted(&self) -> Option<Encryption> {
         let mut encryption = self.shared.encryption.clone();
         let encrypted = encryption.wait_for(|it| it.version() > 0).await;

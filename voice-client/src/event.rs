@@ -12,7 +12,7 @@ use crate::error::{Cause, Closed};
 
 /// Events that wait for a slow reader before they collapse.
 const BOUND: usize = 1_024;
-/// Ends that wait for a reader who does not read at all.
+/// Ends and the like that wait for a reader who does not read at all.
 const MAX_ENDS: usize = 16 * BOUND;
 
 /// What happens in a call.
@@ -153,15 +153,18 @@ impl Event {
         })
     }
 
-    fn is_end(&self) -> bool {
-        matches!(self, Event::Closed(_) | Event::TrackEnded { .. })
+    /// Ends, and a key that changed, which may be somebody else's doing.
+    fn is_kept(&self) -> bool {
+        let changed = matches!(self, Event::Encryption(EncryptionEvent::KeyChanged { .. }));
+        changed || matches!(self, Event::Closed(_) | Event::TrackEnded { .. })
     }
 }
 
 /// The events of a call, pulled in order by one reader.
 ///
 /// Bounded at 1,024: when a slow reader lets it fill up, events about the same subject collapse to the latest, one
-/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) are not dropped, up to 16,384 of them.
+/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) and changed keys are not dropped, up to 16,384 of
+/// them.
 pub struct Events {
     queue: Arc<Queue>,
     closed: watch::Receiver<Option<Closed>>,
@@ -232,7 +235,7 @@ impl Queue {
         if state.events.len() >= MAX_ENDS {
             state.events.pop_front();
             state.missed += 1;
-        } else if state.events.len() >= BOUND && !event.is_end() {
+        } else if state.events.len() >= BOUND && !event.is_kept() {
             state.make_room(&event);
         }
         state.events.push_back(event);
@@ -250,12 +253,12 @@ impl Queue {
 }
 
 impl State {
-    /// Drops the older event of the same subject, or else the oldest one that is no end.
+    /// Drops the older event of the same subject, or else the oldest one that is not kept.
     fn make_room(&mut self, event: &Event) {
         let subject = event.subject();
         let same =
             subject.and_then(|subject| self.events.iter().position(|old| old.subject().as_ref() == Some(&subject)));
-        let victim = same.or_else(|| self.events.iter().position(|old| !old.is_end()));
+        let victim = same.or_else(|| self.events.iter().position(|old| !old.is_kept()));
         if let Some(index) = victim {
             self.events.remove(index);
             self.missed += 1;

@@ -20,7 +20,8 @@ pub struct Stats {
     pub heard: BTreeMap<UserId, receive::Stats>,
     /// Transport mode of the latest session.
     pub mode: Option<Mode>,
-    /// DAVE version that the latest session was described with; 0 is no end-to-end encryption.
+    /// DAVE version that the latest session was described with (op 4); the one in force is
+    /// [`Encryption::version`](crate::Encryption::version).
     pub dave_version: u16,
     /// End-to-end encryption.
     pub encryption: Encryption,

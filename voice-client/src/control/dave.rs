@@ -14,14 +14,19 @@ use gateway::{binary, text};
 use model::{ChannelId, UserId};
 
 use super::{Control, Generation, Output};
-use crate::encryption::{E2ee, EncryptionEvent};
+use crate::encryption::{E2ee, Encryption, EncryptionEvent};
 use crate::error::Cause;
 use crate::event::Event;
 use crate::media::Update;
 
-/// Messages that wait for a session at work; far more than a resume replays. Who sends more loses the rest, which is
-/// mended like any lost commit.
+/// Messages that wait for a session at work, and their bytes; far more than a resume replays. With more the session is given
+/// up: what was dropped could be anything.
 const MAX_WAITING: usize = 1_024;
+const MAX_WAITING_BYTES: usize = 1_024 * 1_024;
+/// Users whose key is remembered over sessions, to notice when it changes.
+const MAX_SEEN: usize = 4_096;
+/// The session looks at nothing that is longer.
+const MAX_PAYLOAD: usize = 256 * 1_024;
 
 /// Who the users of a client are to the members of their calls: one signature key each, the same in all calls.
 #[derive(Clone)]
@@ -51,7 +56,10 @@ pub(super) struct Dave {
     /// `None` while it is at work.
     stage: Option<Stage>,
     waiting: VecDeque<(Instant, Told)>,
+    waiting_bytes: usize,
     due: Option<Instant>,
+    /// How often op 4 has come, and what it said last.
+    described: (u32, u16),
 }
 
 enum Stage {
@@ -79,25 +87,35 @@ pub(crate) struct Work {
     generation: Generation,
     stage: Stage,
     told: VecDeque<(Instant, Told)>,
+    /// How many op 4 the session knows of when this is done.
+    descriptions: u32,
 }
 
 /// Work that was done.
 pub(crate) struct Done {
     generation: Generation,
-    /// The session and its answers; `None` when it broke down.
-    result: Option<(Box<Session>, Vec<dave::Output>)>,
+    descriptions: u32,
+    /// `None` when the session broke down.
+    result: Option<Answer>,
+}
+
+/// A session, what it said, and how it stands.
+struct Answer {
+    session: Box<Session>,
+    outputs: Vec<dave::Output>,
+    encryption: Encryption,
 }
 
 impl Work {
     /// Does it: some milliseconds of public-key cryptography.
     pub(crate) fn run(self) -> Done {
-        let generation = self.generation;
+        let (generation, descriptions) = (self.generation, self.descriptions);
         // With debug assertions the MLS library takes some malformed secrets of other members for mistakes of its own.
         let result = catch_unwind(AssertUnwindSafe(|| self.perform())).ok();
-        Done { generation, result }
+        Done { generation, descriptions, result }
     }
 
-    fn perform(self) -> (Box<Session>, Vec<dave::Output>) {
+    fn perform(self) -> Answer {
         let mut session = match self.stage {
             Stage::Open(session) => session,
             Stage::New { user, channel, keys } => {
@@ -110,7 +128,14 @@ impl Work {
             tell(&mut session, now, told);
             outputs.extend(std::iter::from_fn(|| session.poll_output()));
         }
-        (session, outputs)
+        let encryption = Encryption {
+            epoch: session.epoch(),
+            privacy_code: session.privacy_code(),
+            members: session.members(),
+            stats: session.stats(),
+            ..Encryption::default()
+        };
+        Answer { session, outputs, encryption }
     }
 }
 
@@ -147,7 +172,8 @@ fn tell(session: &mut Session, now: Instant, told: Told) {
 
 impl Dave {
     pub(super) fn new(generation: Generation, user: UserId, channel: ChannelId, keys: Keys) -> Self {
-        Self { generation, stage: Some(Stage::New { user, channel, keys }), waiting: VecDeque::new(), due: None }
+        let stage = Some(Stage::New { user, channel, keys });
+        Self { generation, stage, waiting: VecDeque::new(), waiting_bytes: 0, due: None, described: (0, 0) }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -160,7 +186,9 @@ impl Dave {
             return None;
         }
         let stage = self.stage.take()?;
-        Some(Work { generation: self.generation, stage, told: std::mem::take(&mut self.waiting) })
+        let told = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        Some(Work { generation: self.generation, stage, told, descriptions: self.described.0 })
     }
 }
 
@@ -168,10 +196,15 @@ impl Control {
     /// Tells the session of encryption something, as soon as it has time.
     pub(super) fn tell_dave(&mut self, now: Instant, told: Told) {
         let Some(dave) = self.live.as_mut().and_then(|live| live.dave.as_mut()) else { return };
-        if dave.waiting.len() >= MAX_WAITING {
-            tracing::debug!("dropped a message of end-to-end encryption: too many are waiting");
+        let bytes = told.bytes();
+        if bytes > MAX_PAYLOAD {
+            tracing::debug!(bytes, "dropped a message of end-to-end encryption: no group needs one of this length");
             return;
         }
+        if dave.waiting.len() >= MAX_WAITING || dave.waiting_bytes + bytes > MAX_WAITING_BYTES {
+            return self.lost(now, Cause::Encryption);
+        }
+        dave.waiting_bytes += bytes;
         dave.waiting.push_back((now, told));
         if let Some(work) = dave.start() {
             self.outputs.push_back(Output::Work(work));
@@ -182,6 +215,9 @@ impl Control {
     pub(super) fn describe_dave(&mut self, now: Instant, version: u16) {
         if version > 0 && self.encryption.state == State::Off {
             self.update(Update::Dave(dave::Update::Withhold));
+        }
+        if let Some(dave) = self.live.as_mut().and_then(|live| live.dave.as_mut()) {
+            dave.described = (dave.described.0.wrapping_add(1), version);
         }
         self.tell_dave(now, Told::Version(version));
     }
@@ -215,17 +251,20 @@ impl Control {
 
     /// Work that was asked for is done.
     pub(crate) fn handle_done(&mut self, now: Instant, done: Done) {
-        let Done { generation, result } = done;
+        let Done { generation, descriptions, result } = done;
         let Some(dave) = self.live.as_mut().and_then(|live| live.dave.as_mut()) else { return };
         if dave.generation != generation {
             return;
         }
-        let Some((session, outputs)) = result else { return self.lost(now, Cause::Encryption) };
+        let Some(Answer { session, mut outputs, encryption }) = result else {
+            return self.lost(now, Cause::Encryption);
+        };
+        // An op 4 that came meanwhile is newer than what was decided without it.
+        if matches!(dave.described, (count, 1..) if count != descriptions) {
+            outputs.retain(|output| !matches!(output, dave::Output::Update(dave::Update::SendPlain)));
+        }
         dave.due = session.poll_timeout();
-        self.encryption.epoch = session.epoch();
-        self.encryption.privacy_code = session.privacy_code();
-        self.encryption.members = session.members();
-        self.encryption.stats = session.stats();
+        self.encryption = Encryption { state: self.encryption.state, ..encryption };
         dave.stage = Some(Stage::Open(session));
         for output in outputs {
             self.handle_dave_output(now, output);
@@ -250,7 +289,8 @@ impl Control {
             dave::Output::InvalidCommitWelcome(transition) => {
                 gateway.send(&text::Message::InvalidCommitWelcome(text::InvalidCommitWelcome { transition }));
             }
-            dave::Output::Update(dave::Update::AcceptPlain { .. }) if self.settings.e2ee == E2ee::Required => {}
+            dave::Output::Update(dave::Update::AcceptPlain { .. } | dave::Update::SendPlain)
+                if self.settings.e2ee == E2ee::Required => {}
             dave::Output::Update(update) => self.update(Update::Dave(update)),
             dave::Output::Event(event) => self.handle_dave_event(now, event),
             _ => {}
@@ -269,11 +309,10 @@ impl Control {
             dave::Event::Epoch { epoch, privacy_code, .. } => {
                 EncryptionEvent::PrivacyCode { epoch, code: privacy_code }
             }
-            dave::Event::Joined(member) => self.known(member),
-            dave::Event::KeyChanged { member, old_key } => match self.known(member) {
-                EncryptionEvent::Joined(member) => EncryptionEvent::KeyChanged { member, known: old_key },
-                event => event,
-            },
+            dave::Event::Joined(member) => self.recognise(member),
+            // Told with the joining, unless the member was there all along.
+            dave::Event::KeyChanged { member, .. } if self.seen_keys.get(&member.user) == Some(&member.key) => return,
+            dave::Event::KeyChanged { member, .. } => self.recognise(member),
             dave::Event::Left(user) => EncryptionEvent::Left(user),
             dave::Event::RecoveryStarted(trouble) => EncryptionEvent::RecoveryStarted(trouble),
             dave::Event::RecoveryEnded => EncryptionEvent::RecoveryEnded,
@@ -282,12 +321,42 @@ impl Control {
         self.outputs.push_back(Output::Event(Event::Encryption(event)));
     }
 
-    /// A member's key against the one that the application knows.
-    fn known(&self, member: dave::Member) -> EncryptionEvent {
-        match self.settings.known_keys.get(&member.user) {
-            Some(known) if *known == member.key => EncryptionEvent::Verified(member),
-            Some(known) => EncryptionEvent::KeyChanged { member, known: known.clone() },
-            None => EncryptionEvent::Joined(member),
+    /// A member's key against the one that the application knows, or that they had earlier in this call.
+    fn recognise(&mut self, member: dave::Member) -> EncryptionEvent {
+        let seen = self.seen_keys.insert(member.user, member.key.clone());
+        if self.seen_keys.len() > MAX_SEEN {
+            self.seen_keys.pop_first();
+        }
+        let known = self.settings.known_keys.get(&member.user);
+        match known.cloned().or(seen) {
+            Some(key) if key != member.key => EncryptionEvent::KeyChanged { member, known: key },
+            Some(_) if known.is_some() => EncryptionEvent::Verified(member),
+            _ => EncryptionEvent::Joined(member),
+        }
+    }
+
+    /// The session of encryption ends with its voice session. Nothing is sent until there is another.
+    pub(super) fn drop_dave(&mut self) {
+        let state = if self.settings.e2ee == E2ee::Off { State::Off } else { State::Pending };
+        let before = std::mem::replace(&mut self.encryption, Encryption { state, ..Encryption::default() });
+        if matches!(before.state, State::On { .. }) {
+            self.outputs.push_back(Output::Event(Event::Encryption(EncryptionEvent::State(state))));
+        }
+    }
+}
+
+impl Told {
+    /// What it holds of the server's bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Told::Connect(users) => size_of_val(&users[..]),
+            Told::Binary(
+                binary::Message::ExternalSender(payload)
+                | binary::Message::Proposals(payload)
+                | binary::Message::AnnounceCommit { commit: payload, .. }
+                | binary::Message::Welcome { welcome: payload, .. },
+            ) => payload.len(),
+            _ => 0,
         }
     }
 }

@@ -157,6 +157,7 @@ impl Control {
         self.up_since = None;
         if self.live.take().is_some() {
             self.update(Update::Detach);
+            self.drop_dave();
         }
     }
 
@@ -165,7 +166,10 @@ impl Control {
         if let Phase::Over = self.phase {
             return;
         }
+        // What it came to stays known.
+        let encryption = std::mem::take(&mut self.encryption);
         self.drop_session();
+        self.encryption = encryption;
         if closed != Closed::Removed {
             self.command(None);
         }

@@ -35,6 +35,9 @@ pub(crate) use self::dave::{Done, Keys};
 use join::Joining;
 pub(crate) use output::{Generation, Output};
 
+/// How long a replay may take to bring the group up to date.
+const CATCHING_UP: Duration = Duration::from_secs(5);
+
 /// The control machine of one call. See the module documentation for its course.
 pub(crate) struct Control {
     guild: GuildId,
@@ -58,6 +61,8 @@ pub(crate) struct Control {
     keys: Keys,
     /// End-to-end encryption of the latest session, even if it is over.
     encryption: Encryption,
+    /// The key that each member had last.
+    seen_keys: BTreeMap<UserId, Vec<u8>>,
     phase: Phase,
     generation: Generation,
     /// Whether a WebSocket is open or being opened.
@@ -191,6 +196,7 @@ impl Control {
             described: None,
             keys,
             encryption: Encryption::default(),
+            seen_keys: BTreeMap::new(),
             phase: Phase::Absent,
             generation: 0,
             dialed: false,
@@ -291,7 +297,10 @@ impl Control {
 
     /// Media cannot open anybody's frames any more.
     pub(crate) fn handle_hopeless(&mut self, now: Instant) {
-        self.tell_dave(now, Told::Undecryptable);
+        // While the WebSocket is lost, and just after, the group may have moved on, and a replay say so.
+        if self.is_up() && self.up_since.is_some_and(|since| now >= since + CATCHING_UP) {
+            self.tell_dave(now, Told::Undecryptable);
+        }
     }
 
     /// Whether audio flows.

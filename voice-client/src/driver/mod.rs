@@ -224,13 +224,6 @@ impl Running {
 
     fn handle_done(&mut self, done: Done) {
         self.control.handle_done(now(), done);
-        self.encryption.send_if_modified(|known| {
-            let changed = known != self.control.encryption();
-            if changed {
-                known.clone_from(self.control.encryption());
-            }
-            changed
-        });
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -257,6 +250,14 @@ impl Running {
     }
 
     fn drain(&mut self) {
+        // Before the events that tell of it.
+        self.encryption.send_if_modified(|known| {
+            let changed = known != self.control.encryption();
+            if changed {
+                known.clone_from(self.control.encryption());
+            }
+            changed
+        });
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Dial { generation, endpoint } => {

@@ -1,10 +1,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model::{RtpTime, Seq, Ssrc};
+use model::{RtpTime, Seq, Ssrc, UserId};
 
 /// Packets held in all, two seconds of ten speakers.
 const PACKETS: usize = 1_000;
+/// Packets held of one stream: who sends what nobody can open has no more than two seconds' worth of it kept.
+const PACKETS_OF_ONE: usize = 100;
 /// Bytes held in all.
 const BYTES: usize = 256 * 1024;
 
@@ -31,6 +33,8 @@ pub(super) enum Lacks {
 /// One audio packet, its transport seal opened, and when it came.
 pub(super) struct Packet {
     pub(super) lacks: Lacks,
+    /// Whose it is, if that is known already.
+    pub(super) user: Option<UserId>,
     pub(super) at: Instant,
     pub(super) ssrc: Ssrc,
     pub(super) seq: Seq,
@@ -45,6 +49,14 @@ impl Held {
 
     /// Holds a packet, and tells `drop` of older ones that have to go for it.
     pub(super) fn push(&mut self, packet: Packet, mut drop: impl FnMut(Packet)) {
+        let ssrc = packet.ssrc;
+        if self.packets.iter().filter(|held| held.ssrc == ssrc).count() >= PACKETS_OF_ONE
+            && let Some(oldest) = self.packets.iter().position(|held| held.ssrc == ssrc)
+            && let Some(packet) = self.packets.remove(oldest)
+        {
+            self.bytes -= packet.frame.len();
+            drop(packet);
+        }
         self.bytes += packet.frame.len();
         self.packets.push_back(packet);
         while self.packets.len() > PACKETS || self.bytes > BYTES {
@@ -54,10 +66,17 @@ impl Held {
     }
 
     /// Offers what is held of these streams, in order of arrival; what `offer` gives back is held on.
-    pub(super) fn offer(&mut self, is_theirs: impl Fn(Ssrc) -> bool, mut offer: impl FnMut(Packet) -> Option<Packet>) {
+    pub(super) fn offer(
+        &mut self,
+        is_theirs: impl Fn(&Packet) -> bool,
+        mut offer: impl FnMut(Packet) -> Option<Packet>,
+    ) {
+        if !self.packets.iter().any(&is_theirs) {
+            return;
+        }
         for _ in 0..self.packets.len() {
             let Some(packet) = self.pop_front() else { return };
-            let kept = if is_theirs(packet.ssrc) { offer(packet) } else { Some(packet) };
+            let kept = if is_theirs(&packet) { offer(packet) } else { Some(packet) };
             if let Some(packet) = kept {
                 self.bytes += packet.frame.len();
                 self.packets.push_back(packet);
@@ -104,7 +123,15 @@ mod tests {
     }
 
     fn packet(at: Instant, ssrc: u32, seq: u16, len: usize) -> Packet {
-        Packet { lacks: Lacks::User, at, ssrc: Ssrc(ssrc), seq: Seq(seq), time: RtpTime(0), frame: vec![0; len].into() }
+        Packet {
+            lacks: Lacks::User,
+            user: None,
+            at,
+            ssrc: Ssrc(ssrc),
+            seq: Seq(seq),
+            time: RtpTime(0),
+            frame: vec![0; len].into(),
+        }
     }
 
     fn push(held: &mut Held, packet: Packet) -> usize {
@@ -116,7 +143,7 @@ mod tests {
     fn take(held: &mut Held, ssrc: u32) -> Vec<u16> {
         let mut seqs = Vec::new();
         held.offer(
-            |other| other == Ssrc(ssrc),
+            |packet| packet.ssrc == Ssrc(ssrc),
             |packet| {
                 seqs.push(packet.seq.0);
                 None
@@ -144,7 +171,7 @@ mod tests {
         for seq in 0..6 {
             push(&mut held, packet(now, u32::from(seq % 2), seq, 100));
         }
-        held.offer(|ssrc| ssrc == Ssrc(0), |packet| (packet.seq != Seq(2)).then_some(packet));
+        held.offer(|packet| packet.ssrc == Ssrc(0), |packet| (packet.seq != Seq(2)).then_some(packet));
         assert_eq!((take(&mut held, 0), take(&mut held, 1)), (vec![0, 4], vec![1, 3, 5]));
         assert_eq!(held.bytes, 0);
     }
@@ -153,11 +180,22 @@ mod tests {
     fn packets_and_bytes_are_bounded_and_drops_counted() {
         let now = start();
         let mut held = Held::new(PATIENCE);
-        let dropped: usize = (0..1_800).map(|seq| push(&mut held, packet(now, 7, seq, 100))).sum();
+        let dropped: usize = (0..1_800).map(|seq| push(&mut held, packet(now, u32::from(seq % 20), seq, 100))).sum();
         assert_eq!(dropped, 800);
-        let dropped: usize = (0..1_000).map(|seq| push(&mut held, packet(now, 7, seq, 1_400))).sum();
+        let dropped: usize = (0..1_000).map(|seq| push(&mut held, packet(now, u32::from(seq % 20), seq, 1_400))).sum();
         assert!(held.bytes <= BYTES && held.packets.len() <= PACKETS);
         assert_eq!(dropped, 2_000 - held.packets.len());
+    }
+
+    #[test]
+    fn one_stream_leaves_room_for_others() {
+        let now = start();
+        let mut held = Held::new(PATIENCE);
+        push(&mut held, packet(now, 1, 0, 100));
+        let dropped: usize = (0..10_000).map(|seq| push(&mut held, packet(now, 7, seq, 100))).sum();
+        assert_eq!(dropped, 9_900);
+        assert_eq!((take(&mut held, 1), take(&mut held, 7)), (vec![0], (9_900..10_000).collect()));
+        assert_eq!(held.bytes, 0);
     }
 
     #[test]

@@ -17,7 +17,8 @@ use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
 
-/// SSRCs that are attributed at a time; more than any channel has speakers.
+/// SSRCs that are attributed at a time, and users whose figures are kept when they are gone; more than any channel has
+/// speakers.
 const MAX_PEOPLE: usize = 4_096;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -157,7 +158,10 @@ impl Inbound {
     fn offer(&mut self, now: Instant, user: UserId, sink: &mut impl Sink) {
         let Self { held, people, openers, received, receiver, .. } = self;
         held.offer(
-            |ssrc| people.get(&ssrc.0) == Some(&user),
+            |packet| match packet.user {
+                Some(of) => of == user,
+                None => people.get(&packet.ssrc.0) == Some(&user),
+            },
             |mut packet| match open(openers, received, now, user, &mut packet.frame) {
                 Ok(len) => {
                     let Packet { at, ssrc, seq, time, frame, .. } = packet;
@@ -165,7 +169,7 @@ impl Inbound {
                     receiver.push(at, ssrc, seq, time, frame.get(..len).unwrap_or_default());
                     None
                 }
-                Err(lacks) => lacks.map(|lacks| Packet { lacks, ..packet }),
+                Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
             },
         );
     }
@@ -176,6 +180,9 @@ impl Inbound {
             self.people.remove(&ssrc);
             if let Some(stats) = self.receiver.stats(Ssrc(ssrc)) {
                 self.past.entry(user).or_default().merge(&stats);
+                if self.past.len() > MAX_PEOPLE {
+                    self.past.pop_first();
+                }
             }
             self.receiver.forget(Ssrc(ssrc));
         }
@@ -229,17 +236,30 @@ impl Inbound {
         let rtp::Header { ssrc, seq, time, .. } = header;
         self.received.padding += u64::from(frame.is_empty());
         let Some(&user) = self.people.get(&ssrc.0) else {
-            return self.hold(Packet { lacks: Lacks::User, at: now, ssrc, seq, time, frame: (&*frame).into() });
+            return self.hold(Packet {
+                lacks: Lacks::User,
+                user: None,
+                at: now,
+                ssrc,
+                seq,
+                time,
+                frame: (&*frame).into(),
+            });
         };
+        let opened = self.received.opened;
         match open(&mut self.openers, &mut self.received, now, user, frame) {
             Ok(len) => {
-                self.hope.renew(now);
+                // Padding and plain frames say nothing about keys.
+                if self.received.opened > opened {
+                    self.hope.renew(now);
+                }
                 sink.arrival(Arrival { at: now, user, ssrc, seq, time, len });
                 self.receiver.push(now, ssrc, seq, time, frame.get(..len).unwrap_or_default());
             }
             Err(None) => {}
             Err(Some(lacks)) => {
-                let packet = Packet { lacks, at: now, ssrc, seq, time, frame: (&*frame).into() };
+                let user = Some(user);
+                let packet = Packet { lacks, user, at: now, ssrc, seq, time, frame: (&*frame).into() };
                 self.hold(packet);
             }
         }

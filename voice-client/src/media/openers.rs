@@ -13,6 +13,8 @@ pub(super) struct Openers {
     plain: Plain,
     /// A session is attached, and has its rule.
     attached: bool,
+    /// When the older secrets of the latest epoch end: all of its members' are announced with the same moment.
+    latest: Option<Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,7 +26,7 @@ enum Plain {
 
 impl Openers {
     pub(super) fn new() -> Self {
-        Self { openers: BTreeMap::new(), stranger: Opener::new(), plain: Plain::Never, attached: false }
+        Self { openers: BTreeMap::new(), stranger: Opener::new(), plain: Plain::Never, attached: false, latest: None }
     }
 
     /// A session was described. One that goes on under another transport key keeps its rules.
@@ -43,8 +45,9 @@ impl Openers {
     pub(super) fn update(&mut self, now: Instant, update: &dave::Update) -> Option<UserId> {
         match update {
             dave::Update::Expect { user, secret, retire } => {
-                // Those who left and whose time is over; there are as many as the group has members.
-                self.openers.retain(|_, opener| opener.is_ready(now));
+                if self.latest.replace(*retire) != Some(*retire) {
+                    self.expire(now);
+                }
                 self.openers.entry(*user).or_default().expect(now, secret, *retire);
                 return Some(*user);
             }
@@ -57,6 +60,11 @@ impl Openers {
             _ => {}
         }
         None
+    }
+
+    /// Lets go of those who left and whose time is over.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.openers.retain(|_, opener| opener.is_ready(now));
     }
 
     /// Whether frames that are not sealed may pass.

@@ -260,7 +260,60 @@ fn a_version_0_client_is_refused_with_4017() {
 }
 
 #[test]
-fn a_resumed_call_keeps_its_group() {
+fn a_call_that_resumes_late_catches_up_with_the_epochs_that_it_missed() {
+    let mut world = World::with(loopback::Config::default().seed(113).grace(Duration::from_secs(30)));
+    for id in [10, 11] {
+        let peer = world.add(id, &Config::default(), Impairment::default());
+        world.join(peer);
+    }
+    world.run(SECOND);
+    world.play(0, tone(440.0, 30 * SECOND));
+    world.run(SECOND);
+    // B is away for a second and more, and two epochs begin meanwhile.
+    world.dead_dials = 2;
+    world.cue(Cue::Sever { user: Some(user(11)) });
+    world.run(FRAME);
+    let c = world.add(12, &Config::default(), Impairment::default());
+    world.join_in_spite(c);
+    world.run(SECOND / 4);
+    world.peers[c].control.leave(world.now);
+    assert!(!world.peers[1].is_up());
+    world.run(8 * SECOND);
+    assert!(world.peers[1].is_up() && world.peers[1].answers.len() == 1, "resumed, not joined afresh");
+    assert!(world.peers[0].control.encryption().epoch >= Some(3));
+    assert_eq!(code(&world, 0), code(&world, 1));
+    assert!(code(&world, 0).is_some());
+    assert_eq!((recoveries(&world, 0), recoveries(&world, 1)), ((0, 0), (0, 0)));
+    let seqs: Vec<u16> = world.peers[1].ears.arrivals.iter().map(|it| it.seq.0).collect();
+    assert!(seqs.len() > 450 && seqs.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "nothing is lost");
+}
+
+#[test]
+fn a_session_that_has_not_decided_yet_lets_nothing_out_after_op_4_has_changed() {
+    let mut world = World::with(loopback::Config::default().seed(114).dave_downgrade(true));
+    let plain = world.add(12, &Config::default().e2ee(E2ee::Off), Impairment::default());
+    world.join(plain);
+    let a = world.add(10, &Config::default().e2ee_hold(Duration::ZERO), Impairment::default());
+    // The session is slow: op 4 says version 0, then version 1, before it has answered the first.
+    world.peers[a].work.lag = SECOND;
+    world.start_join(a);
+    world.run(FRAME);
+    let text = |version| {
+        let key = vec!["7"; 32].join(",");
+        format!(
+            r#"{{"op":4,"d":{{"mode":"aead_aes256_gcm_rtpsize","secret_key":[{key}],"dave_protocol_version":{version}}}}}"#
+        )
+    };
+    world.cue(Cue::Text { user: Some(user(10)), text: text(0) });
+    world.cue(Cue::Text { user: Some(user(10)), text: text(1) });
+    world.play(a, tone(440.0, 10 * SECOND));
+    world.run(5 * SECOND);
+    let sent = world.peers[a].outbound.sent();
+    assert_eq!((sent.packets, sent.sealed), (0, 0), "{sent:?}");
+}
+
+#[test]
+fn a_severed_call_without_grace_comes_back_into_the_group() {
     let mut world = group(111, 2);
     let before = code(&world, 0);
     world.play(0, tone(440.0, 10 * SECOND));

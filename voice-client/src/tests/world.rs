@@ -94,6 +94,13 @@ impl World {
         self.settle();
     }
 
+    /// As [`join`](Self::join), of a client whose dials succeed while those of others do not.
+    pub(super) fn join_in_spite(&mut self, peer: usize) {
+        let dead = std::mem::take(&mut self.dead_dials);
+        self.join(peer);
+        self.dead_dials = dead;
+    }
+
     /// As [`add`](Self::add), in the place of a client whose call is over, if there is one.
     pub(super) fn add_or_replace(&mut self, id: u64, config: &Config) -> usize {
         let Some(index) = self.peers.iter().position(Peer::is_gone) else {
