@@ -19,7 +19,7 @@ pub use codec::{Codec, Media};
 pub use identity::{Identity, IdentityError, KeyStore};
 pub use open::{OpenStats, Opened, Opener, Refusal};
 pub use seal::{SealError, SealStats, Sealer};
-pub use secret::Secret;
+pub use secret::{Authenticator, Secret};
 pub use session::{Config, Event, Member, Output, Session, State, Stats, Trouble, Update};
 
 /// The newest DAVE protocol version that this crate speaks: what identify offers as `max_dave_protocol_version`.

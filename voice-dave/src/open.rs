@@ -114,6 +114,13 @@ impl Opener {
         self.first_end = self.secrets.iter().filter_map(Expected::until).min();
     }
 
+    /// Erases what is over by now: secrets, and the keys of generations past. Opening a frame does so too; of somebody who
+    /// has fallen silent, only this does. About once a second is enough.
+    pub fn expire(&mut self, now: Instant) {
+        self.erase(now);
+        self.secrets.iter_mut().for_each(|secret| secret.expire(now));
+    }
+
     /// Whether any secret could open a frame now.
     pub fn is_ready(&self, now: Instant) -> bool {
         self.secrets.iter().any(|secret| !secret.is_over(now))

@@ -55,8 +55,8 @@ impl Ratchet {
     }
 
     /// The nonce of this generation. DAVE has nonces of its own; this one serves comparisons with other implementations.
-    pub fn nonce(&self) -> [u8; 12] {
-        *self.derive(b"nonce")
+    pub fn nonce(&self) -> Zeroizing<[u8; 12]> {
+        self.derive(b"nonce")
     }
 
     /// On to a later generation, one derivation per step; nothing for an earlier one.

@@ -32,7 +32,7 @@ impl ReplayWindow {
     /// An authentic frame came with this nonce.
     pub fn accept(&mut self, nonce: u64) {
         if nonce == self.next {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
         } else if nonce > self.next {
             self.skip_to(nonce);
         } else if let Some(index) = self.gap_of(nonce) {
@@ -61,12 +61,12 @@ impl ReplayWindow {
         }
         self.gaps.push_back(nonce - new..nonce);
         self.missing += new;
-        self.next = nonce + 1;
+        self.next = nonce.saturating_add(1);
     }
 
     fn fill(&mut self, index: usize, nonce: u64) {
         let Some(gap) = self.gaps.get_mut(index) else { return };
-        let rest = nonce + 1..gap.end;
+        let rest = nonce.saturating_add(1)..gap.end;
         gap.end = nonce;
         self.missing -= 1;
         match (gap.is_empty(), rest.is_empty()) {
@@ -142,6 +142,14 @@ mod tests {
         assert!(window.gaps.capacity() == 0);
         (5_000..50_000).step_by(2).for_each(|nonce| window.accept(nonce));
         assert_eq!((window.gaps.len(), window.missing), (1_000, MAX_MISSING));
+    }
+
+    #[test]
+    fn the_last_nonce_of_all_overflows_nothing() {
+        let mut window = ReplayWindow::new();
+        window.accept(u64::MAX);
+        window.accept(u64::MAX);
+        assert!(window.may_accept(u64::MAX - 1) && !window.may_accept(0));
     }
 
     #[test]

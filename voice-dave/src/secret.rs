@@ -44,18 +44,44 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The MLS epoch authenticator (RFC 9420, section 8.7): 32 bytes that all members of an epoch have in common, and nobody
+/// else. A secret: who knows it can pretend to have been there. Zeroized; `Debug` prints the length.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Authenticator([u8; Authenticator::LEN]);
+
+impl Authenticator {
+    /// Bytes of an authenticator.
+    pub const LEN: usize = 32;
+
+    pub(crate) const fn new(bytes: [u8; Authenticator::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes: what [`privacy_code`](crate::verify::privacy_code) is made of.
+    pub const fn expose(&self) -> &[u8; Authenticator::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authenticator({} bytes)", Self::LEN)
+    }
+}
+
 /// Half of a secret's SHA-256: tells secrets apart and gives nothing away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SecretId([u8; 16]);
 
 #[cfg(test)]
 mod tests {
-    use super::Secret;
+    use super::{Authenticator, Secret};
     use zeroize::Zeroize;
 
     #[test]
     fn debug_tells_the_length_only() {
         assert_eq!(format!("{:?}", Secret::new([0xAB; Secret::LEN])), "Secret(16 bytes)");
+        assert_eq!(format!("{:?}", Authenticator::new([0xAB; 32])), "Authenticator(32 bytes)");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::Secret;
 /// "Commit Handling").
 pub(crate) const RETENTION: Duration = Duration::from_secs(10);
 
-/// Prepared transitions that are kept; the oldest makes room. Discord has one or two under way.
+/// Prepared transitions that are kept; an old one makes room. Discord has one or two under way.
 const MAX_PENDING: usize = 16;
 
 /// What executing a transition changes for the sender. Receivers were prepared when it was announced.
@@ -40,48 +40,87 @@ pub(crate) struct Transition {
 }
 
 impl Transition {
+    fn is_epoch(&self) -> bool {
+        matches!(self.change, Change::Epoch { .. })
+    }
+}
+
+#[derive(Debug)]
+struct Pending {
+    transition: Transition,
     /// When it is executed even if op 22 never comes. The others drop our old key 10 s after they prepared: by then we
     /// must seal with the new one or nobody hears us, whether the server remembers to say so or not. A downgrade has no
     /// such end: audio never leaves unencrypted because time has passed.
-    fn due(&self) -> Option<Instant> {
-        matches!(self.change, Change::Epoch { .. }).then(|| self.prepared + RETENTION)
-    }
+    due: Option<Instant>,
 }
 
 /// Transitions between their announcement and their execution, in the order of their announcement.
 #[derive(Debug, Default)]
 pub(crate) struct Transitions {
-    pending: VecDeque<Transition>,
+    pending: VecDeque<Pending>,
 }
 
 impl Transitions {
-    /// Remembers a transition. One with the same id is replaced: ids are reused in the long run.
+    /// Remembers a transition. One with the same id is replaced, since ids are reused in the long run; but an epoch only by
+    /// an epoch. When there are too many, what is no epoch makes room first.
+    ///
+    /// An epoch is only ever lost to a newer one, which then inherits when it is due. Otherwise the server could have us
+    /// seal for ever with a key that a removed member has.
     pub(crate) fn prepare(&mut self, transition: Transition) {
-        self.pending.retain(|other| other.id != transition.id);
-        if self.pending.len() == MAX_PENDING {
-            self.pending.pop_front();
+        let mut due = transition.is_epoch().then(|| transition.prepared + RETENTION);
+        if let Some(index) = self.position(transition.id) {
+            let is_epoch = self.pending.get(index).is_some_and(|pending| pending.transition.is_epoch());
+            if is_epoch && !transition.is_epoch() {
+                return;
+            }
+            let replaced = self.pending.remove(index).and_then(|pending| pending.due);
+            due = due.map(|due| replaced.map_or(due, |replaced| replaced.min(due)));
         }
-        self.pending.push_back(transition);
+        self.pending.push_back(Pending { transition, due });
+        if self.pending.len() > MAX_PENDING {
+            self.make_room();
+        }
+    }
+
+    fn make_room(&mut self) {
+        let mut old = self.pending.iter().take(MAX_PENDING);
+        let oldest = old.position(|pending| !pending.transition.is_epoch()).unwrap_or_default();
+        if let Some(Pending { due: Some(lost), .. }) = self.pending.remove(oldest)
+            && let Some(due) = self.pending.front_mut().and_then(|heir| heir.due.as_mut())
+        {
+            *due = lost.min(*due);
+        }
+    }
+
+    fn position(&self, id: u16) -> Option<usize> {
+        self.pending.iter().position(|pending| pending.transition.id == id)
     }
 
     /// The ids of those under way.
     pub(crate) fn ids(&self) -> Vec<u16> {
-        self.pending.iter().map(|transition| transition.id).collect()
+        self.pending.iter().map(|pending| pending.transition.id).collect()
     }
 
     /// The change that is pending under this id.
     pub(crate) fn get(&self, id: u16) -> Option<&Change> {
-        self.pending.iter().find(|transition| transition.id == id).map(|transition| &transition.change)
+        self.position(id).and_then(|index| self.pending.get(index)).map(|pending| &pending.transition.change)
+    }
+
+    /// When the newest downgrade that is pending was announced.
+    pub(crate) fn downgrade(&self) -> Option<Instant> {
+        let transitions = self.pending.iter().map(|pending| &pending.transition);
+        let downgrades = transitions.filter(|transition| matches!(transition.change, Change::Downgrade));
+        downgrades.map(|transition| transition.prepared).max()
     }
 
     /// Takes what is to be done, in order, when this transition is executed; nothing for an unknown id. Those announced
     /// before it are over, since a sender never goes back to an older secret; of them only the newest epoch is left to
     /// do, and only when this one brings none of its own.
     pub(crate) fn execute(&mut self, id: u16) -> Vec<Transition> {
-        let Some(index) = self.pending.iter().position(|transition| transition.id == id) else { return Vec::new() };
-        let mut taken: Vec<_> = self.pending.drain(..=index).collect();
+        let Some(index) = self.position(id) else { return Vec::new() };
+        let mut taken: Vec<_> = self.pending.drain(..=index).map(|pending| pending.transition).collect();
         let last = taken.pop();
-        taken.retain(|earlier| matches!(earlier.change, Change::Epoch { .. }));
+        taken.retain(Transition::is_epoch);
         let earlier = match last {
             Some(Transition { change: Change::Version(_), .. }) => taken.pop(),
             _ => None,
@@ -91,19 +130,19 @@ impl Transitions {
 
     /// The newest transition that has waited for op 22 for too long.
     pub(crate) fn overdue(&self, now: Instant) -> Option<u16> {
-        let mut ids = self.pending.iter().rev().filter(|transition| transition.due().is_some_and(|due| due <= now));
-        ids.next().map(|transition| transition.id)
+        let mut overdue = self.pending.iter().rev().filter(|pending| pending.due.is_some_and(|due| due <= now));
+        overdue.next().map(|pending| pending.transition.id)
     }
 
     /// The newest epoch that waits for its execution.
     pub(crate) fn newest_epoch(&self) -> Option<u16> {
-        let mut epochs = self.pending.iter().rev().filter(|pending| matches!(pending.change, Change::Epoch { .. }));
-        epochs.next().map(|transition| transition.id)
+        let mut epochs = self.pending.iter().rev().filter(|pending| pending.transition.is_epoch());
+        epochs.next().map(|pending| pending.transition.id)
     }
 
     /// When the next one will have waited for too long.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.pending.iter().filter_map(Transition::due).min()
+        self.pending.iter().filter_map(|pending| pending.due).min()
     }
 
     /// Forgets all.
@@ -164,12 +203,26 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_makes_room() {
+    fn the_oldest_makes_room_and_leaves_its_due() {
         let (now, mut transitions) = (start(), Transitions::default());
         for id in 1..=20 {
-            transitions.prepare(epoch(id, now));
+            transitions.prepare(epoch(id, now + Duration::from_secs(u64::from(id))));
         }
+        assert_eq!(transitions.deadline(), Some(now + Duration::from_secs(11)));
         assert!(transitions.execute(4).is_empty());
         assert_eq!(ids(&transitions.execute(5)), [5]);
+    }
+
+    #[test]
+    fn an_epoch_gives_way_to_an_epoch_only() {
+        let (now, mut transitions) = (start(), Transitions::default());
+        transitions.prepare(epoch(1, now));
+        for id in 1..=40 {
+            transitions.prepare(Transition { id, prepared: now, change: Change::Downgrade });
+        }
+        assert_eq!((transitions.newest_epoch(), transitions.ids().len()), (Some(1), MAX_PENDING));
+        assert_eq!(transitions.downgrade(), Some(now));
+        transitions.prepare(epoch(1, now + Duration::from_secs(5)));
+        assert_eq!((transitions.deadline(), transitions.ids().last()), (Some(now + RETENTION), Some(&1)));
     }
 }

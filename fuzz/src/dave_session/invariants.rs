@@ -18,6 +18,8 @@ use super::world::{CHANNEL, USERS, id};
 const MOST_OUTPUTS: usize = 64 + 8 * USERS;
 /// How long keys of the past are kept (DAVE protocol, "Protocol Version Changes").
 const RETENTION: Duration = Duration::from_secs(10);
+/// How long an announced downgrade lets plain frames in.
+const ANNOUNCED: Duration = Duration::from_secs(120);
 
 /// What media was last told to do with our frames.
 enum Sending {
@@ -32,6 +34,8 @@ pub(super) struct Member {
     pub(super) session: Session,
     pub(super) sealer: Sealer,
     sending: Sending,
+    /// Plain frames may come in without an end.
+    open: bool,
     openers: BTreeMap<UserId, Opener>,
     /// All secrets that were sealed with, the current one last.
     secrets: Vec<[u8; Secret::LEN]>,
@@ -60,6 +64,7 @@ impl Member {
             session: Session::new(config),
             sealer: Sealer::new(),
             sending: Sending::Nothing,
+            open: false,
             openers: BTreeMap::new(),
             secrets: Vec::new(),
             used: BTreeSet::new(),
@@ -90,7 +95,7 @@ impl Member {
                 Output::Update(update) => self.update(now, update),
                 Output::Event(Event::Epoch { epoch, privacy_code: code, authenticator }) => {
                     assert!(epoch > 0);
-                    assert_eq!(code, privacy_code(&authenticator));
+                    assert_eq!(code, privacy_code(authenticator.expose()));
                 }
                 _ => {}
             }
@@ -128,6 +133,10 @@ impl Member {
                     opener.retire(at);
                 }
             }
+            Update::AcceptPlain { until } => {
+                assert!(until.is_none_or(|until| until <= now + ANNOUNCED), "plain frames pass for too long");
+                self.open = until.is_none();
+            }
             _ => {}
         }
     }
@@ -137,6 +146,7 @@ impl Member {
         let version = session.version();
         assert!(version <= MAX_VERSION || matches!(self.sending, Sending::Nothing), "frames of version {version}");
         assert!(version == 0 || !matches!(self.sending, Sending::Plain), "plain frames in an encrypted call");
+        assert!(!self.open || !matches!(self.sending, Sending::Sealed), "sealing, and plain frames pass for ever");
         assert_eq!(session.epoch().is_some(), session.privacy_code().is_some());
         let members = session.members();
         assert_eq!(session.epoch().is_some(), !members.is_empty());

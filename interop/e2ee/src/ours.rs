@@ -73,7 +73,9 @@ impl Ours {
                 Output::ReadyForTransition(transition) => self.ready.push(transition),
                 Output::InvalidCommitWelcome(transition) => panic!("transition {transition} was refused"),
                 Output::Update(update) => self.update(update),
-                Output::Event(Event::Epoch { authenticator, .. }) => self.authenticator = authenticator.to_vec(),
+                Output::Event(Event::Epoch { authenticator, .. }) => {
+                    self.authenticator = authenticator.expose().to_vec();
+                }
                 _ => {}
             }
         }

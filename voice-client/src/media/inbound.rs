@@ -22,6 +22,8 @@ use crate::stats::Received;
 const MAX_PEOPLE: usize = 4_096;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
+/// How often secrets are looked at that may have had their time.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
 const HOPELESS: u64 = 50;
 
@@ -30,6 +32,7 @@ pub struct Inbound {
     settings: InboundSettings,
     opener: Option<Opener>,
     openers: Openers,
+    swept: Option<Instant>,
     /// Whether there is still hope in the keys that are there.
     hope: Hope,
     people: BTreeMap<u32, UserId>,
@@ -99,6 +102,7 @@ impl Inbound {
             deaf: settings.deaf,
             opener: None,
             openers: Openers::new(),
+            swept: None,
             hope: Hope::default(),
             people: BTreeMap::new(),
             held: Held::new(settings.hold),
@@ -279,6 +283,10 @@ impl Inbound {
 
     /// Plays out what is due, and lets go of what has waited too long.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
+        if self.swept.is_none_or(|swept| now >= swept + SWEEP) {
+            self.swept = Some(now);
+            self.openers.expire(now);
+        }
         let Self { held, received, hope, .. } = self;
         held.expire(now, |packet| hope.lose(received, &packet));
         if let Some(keepalive) = &mut self.keepalive {

@@ -62,9 +62,13 @@ impl Openers {
         None
     }
 
-    /// Lets go of those who left and whose time is over.
+    /// Erases secrets whose time is over, and lets go of those who have no other. Called about once a second: nobody need
+    /// speak for that.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.openers.retain(|_, opener| opener.is_ready(now));
+        self.openers.retain(|_, opener| {
+            opener.expire(now);
+            opener.is_ready(now)
+        });
     }
 
     /// Whether frames that are not sealed may pass.

@@ -13,7 +13,8 @@ const DROPPED: [u8; 3] = [2, 8, 15];
 /// Headers, extensions and sizes stay clear. What packetizers drop is dropped, padded sizes are shortened, and an OBU at the
 /// end goes without its size, because the trailer will follow it (DAVE protocol, "AV1").
 ///
-/// An OBU at the end that is dropped leaves the one before as it is: so do the other implementations.
+/// A deviation: the last OBU of what is left must omit its size. When the OBU behind it is dropped, it keeps it here, since
+/// libdave leaves it so (its test vectors pin that), and whoever follows the size finds the same OBU either way.
 ///
 /// `None`: these are no OBUs.
 pub(super) fn lay_out(frame: &[u8], layout: &mut Layout) -> Option<()> {

@@ -3,7 +3,7 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::TAG_LEN;
 use crate::ratchet::KEY_LEN;
@@ -73,7 +73,7 @@ impl OpenKey {
         let counter = counter.expect("invariant: the key has 16 bytes");
         let mut hash_key = [0; BLOCK_LEN];
         run(&counter, [0; BLOCK_LEN], &mut hash_key);
-        let lengths = Lengths::new(u128::from_be_bytes(hash_key));
+        let lengths = Lengths::new(&hash_key);
         hash_key.zeroize();
         Self { mac: SealKey::new(key), counter, lengths }
     }
@@ -119,11 +119,12 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(hash_key: u128) -> Self {
+    fn new(hash_key: &[u8; BLOCK_LEN]) -> Self {
+        let hash_key = Zeroizing::new(u128::from_be_bytes(*hash_key));
         // x^128 is 1 + x + x^2 + x^7.
         let times_x = |value: u128, _| value >> 1 ^ 0xE1 << 120 & (value & 1).wrapping_neg();
         // The lowest bit of the upper half of the block is x^63, of the lower half x^127; 8 bits are a byte.
-        let clear = (0..60).fold(hash_key, times_x);
+        let clear = (0..60).fold(*hash_key, times_x);
         Self { clear, encrypted: (60..124).fold(clear, times_x) }
     }
 

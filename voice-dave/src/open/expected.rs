@@ -77,13 +77,18 @@ impl Expected {
         self.until.is_some_and(|until| now > until)
     }
 
-    /// Where the nonce belongs; `None` when no speaker can be there by now. Costs no derivation.
-    pub(super) fn place(&mut self, now: Instant, nonce: u32) -> Option<Place> {
+    /// Erases the generation before the newest when it is over.
+    pub(super) fn expire(&mut self, now: Instant) {
         if self.previous.as_ref().is_some_and(|(_, until)| now > *until) {
             self.previous = None;
             self.tried = None;
             self.ratchet.advance_to(self.newest.number);
         }
+    }
+
+    /// Where the nonce belongs; `None` when no speaker can be there by now. Costs no derivation.
+    pub(super) fn place(&mut self, now: Instant, nonce: u32) -> Option<Place> {
+        self.expire(now);
         let oldest = self.previous.as_ref().map_or(self.newest.number, |(previous, _)| previous.number);
         let generation = unwrap_generation(oldest, (nonce >> GENERATION_SHIFT) as u8);
         if generation > self.newest.number {
@@ -158,8 +163,10 @@ mod tests {
         let place = expected.place(later, 3 << 24).expect("plausible");
         expected.key(place);
         expected.accept(later, place);
+        expected.expire(later + Duration::from_secs(10));
         assert_eq!((expected.newest.number, expected.ratchet.generation()), (3, 0));
-        assert!(expected.place(later + Duration::from_secs(11), 3 << 24).is_some());
+        // Without a further frame.
+        expected.expire(later + Duration::from_secs(11));
         assert_eq!(expected.ratchet.generation(), 3);
         assert!(expected.previous.is_none() && expected.tried.is_none());
     }

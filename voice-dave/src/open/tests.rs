@@ -258,3 +258,16 @@ fn a_speaker_takes_little_memory() {
     assert!(size_of::<super::Expected>() <= 384, "{}", size_of::<super::Expected>());
     assert!(size_of::<Opener>() <= 256, "{}", size_of::<Opener>());
 }
+
+#[test]
+fn who_falls_silent_keeps_no_secret_that_is_over() {
+    let (now, mut opener) = (start(), Opener::new());
+    let retire = now + Duration::from_secs(10);
+    opener.expect(now, &secret(1), retire);
+    opener.expect(now, &secret(2), retire);
+    opener.expire(retire);
+    assert_eq!(opener.secrets.len(), 2, "the last moment that it is good for");
+    opener.expire(retire + Duration::from_nanos(1));
+    assert_eq!(opener.secrets.len(), 1);
+    assert_eq!(open(&mut opener, retire + DAY, &frame(2, 0)), Ok(()));
+}

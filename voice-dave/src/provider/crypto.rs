@@ -230,7 +230,7 @@ impl OpenMlsCrypto for Crypto {
         either!(self, hpke_setup_sender_and_export(config, pk_r, info, exporter_context, exporter_length), {
             let (enc, context) = hpke::sender(&*self.seed(), pk_r, info).map_err(|_| CryptoError::SenderSetupError)?;
             let secret = context.export(exporter_context, exporter_length)?;
-            Ok((enc.to_vec(), ExporterSecret::from(secret)))
+            Ok((enc.to_vec(), ExporterSecret::from(secret.to_vec())))
         })
     }
 
@@ -246,7 +246,7 @@ impl OpenMlsCrypto for Crypto {
         hpke_of_suite(&config)?;
         either!(self, hpke_setup_receiver_and_export(config, enc, sk_r, info, exporter_context, exporter_length), {
             let context = hpke::receiver(enc, sk_r, info).map_err(|_| CryptoError::ReceiverSetupError)?;
-            Ok(ExporterSecret::from(context.export(exporter_context, exporter_length)?))
+            Ok(ExporterSecret::from(context.export(exporter_context, exporter_length)?.to_vec()))
         })
     }
 

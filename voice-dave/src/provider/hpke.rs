@@ -14,14 +14,14 @@ const VERSION: &[u8] = b"HPKE-v1";
 /// What both sides have after the set-up: enough for one message and for exports.
 pub(super) struct Context {
     pub(super) key: Zeroizing<[u8; 16]>,
-    pub(super) base_nonce: [u8; 12],
+    pub(super) base_nonce: Zeroizing<[u8; 12]>,
     exporter: Zeroizing<[u8; HASH]>,
 }
 
 impl Context {
     /// `Context.Export` (RFC 9180 5.3).
-    pub(super) fn export(&self, context: &[u8], len: usize) -> Result<Vec<u8>, CryptoError> {
-        let mut secret = vec![0; len];
+    pub(super) fn export(&self, context: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let mut secret = Zeroizing::new(vec![0; len]);
         labeled_expand(HPKE, self.exporter.as_ref(), b"sec", &[context], &mut secret)
             .map_err(|_| CryptoError::ExporterError)?;
         Ok(secret)
@@ -69,9 +69,10 @@ fn key_schedule(shared_secret: &[u8], info: &[u8]) -> Result<Context, CryptoErro
     psk_id_hash.copy_from_slice(labeled_extract(HPKE, b"", b"psk_id_hash", b"").as_ref());
     info_hash.copy_from_slice(labeled_extract(HPKE, b"", b"info_hash", info).as_ref());
     let secret = labeled_extract(HPKE, shared_secret, b"secret", b"");
-    let mut context = Context { key: Zeroizing::default(), base_nonce: [0; 12], exporter: Zeroizing::default() };
+    let mut context =
+        Context { key: Zeroizing::default(), base_nonce: Zeroizing::default(), exporter: Zeroizing::default() };
     labeled_expand(HPKE, secret.as_ref(), b"key", &[&schedule], context.key.as_mut())?;
-    labeled_expand(HPKE, secret.as_ref(), b"base_nonce", &[&schedule], &mut context.base_nonce)?;
+    labeled_expand(HPKE, secret.as_ref(), b"base_nonce", &[&schedule], context.base_nonce.as_mut())?;
     labeled_expand(HPKE, secret.as_ref(), b"exp", &[&schedule], context.exporter.as_mut())?;
     Ok(context)
 }

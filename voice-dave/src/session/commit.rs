@@ -4,6 +4,7 @@ use openmls_traits::OpenMlsProvider as _;
 use tls_codec::Serialize as _;
 
 use super::group::{Group, Phase};
+use super::guard::{COLLAPSED, guarded};
 use super::proposals::Projection;
 use super::wire;
 
@@ -26,6 +27,15 @@ impl Group {
     /// Commits to everything that is queued, by reference; the payload of op 28. `None` when there is nothing to commit
     /// to, or nothing that we may commit to.
     pub(super) fn commit(&mut self) -> Result<Option<Vec<u8>>, ()> {
+        // A path is encrypted to a tree that others made.
+        let Some(committed) = guarded(|| self.build_commit()) else {
+            self.collapse();
+            return Ok(None);
+        };
+        committed
+    }
+
+    fn build_commit(&mut self) -> Result<Option<Vec<u8>>, ()> {
         let Some(mls) = &mut self.mls else { return Ok(None) };
         self.prepared = None;
         mls.clear_pending_commit(self.provider.storage()).map_err(|_| ())?;
@@ -68,8 +78,8 @@ impl Group {
         let Some(mls) = &mut self.mls else { return Outcome::Ignored };
         if self.prepared.as_deref() == Some(bytes) {
             // It is ours to the last byte: there is nothing to verify.
-            let merged = mls.merge_pending_commit(&self.provider);
-            return self.advance(merged.is_ok());
+            let merged = guarded(|| mls.merge_pending_commit(&self.provider).is_ok());
+            return self.advance(merged);
         }
         let message = wire::read::<MlsMessageIn>(bytes).filter(|(_, rest)| rest.is_empty());
         let Some(Ok(message @ ProtocolMessage::PublicMessage(_))) =
@@ -98,7 +108,13 @@ impl Group {
         if !mls.has_pending_proposals() {
             return Outcome::Failed("there are no proposals to commit to");
         }
-        let processed = match mls.process_message(&self.provider, message) {
+        // Lifetimes of added key packages are looked at here, by openmls and by the clock of the machine, although the DAVE
+        // protocol has members validate none ("Key Packages", Validation). The gateway lets none pass but the maximum.
+        let Some(processed) = guarded(|| mls.process_message(&self.provider, message)) else {
+            self.collapse();
+            return Outcome::Failed(COLLAPSED);
+        };
+        let processed = match processed {
             Ok(processed) => processed,
             Err(error) => {
                 tracing::debug!(%error, "a commit is refused");
@@ -135,14 +151,19 @@ impl Group {
         if let Err(reason) = Projection::new(mls, staged.queued_proposals()).and_then(|next| next.check()) {
             return Outcome::Failed(reason);
         }
-        let merged = mls.merge_staged_commit(&self.provider, *staged);
-        self.advance(merged.is_ok())
+        let merged = guarded(|| mls.merge_staged_commit(&self.provider, *staged).is_ok());
+        self.advance(merged)
     }
 
     /// The key package in use, if any, is of no more use: who is in a group is not welcomed.
-    fn advance(&mut self, merged: bool) -> Outcome {
-        if !merged {
-            return Outcome::Failed("it cannot be merged");
+    fn advance(&mut self, merged: Option<bool>) -> Outcome {
+        match merged {
+            Some(true) => {}
+            Some(false) => return Outcome::Failed("it cannot be merged"),
+            None => {
+                self.collapse();
+                return Outcome::Failed(COLLAPSED);
+            }
         }
         self.end_epoch();
         self.withdraw_key_package();

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::proposals::Held;
 use super::{Config, MAX_MESSAGE, Member, wire};
 use crate::provider::Provider;
-use crate::{Identity, Secret};
+use crate::{Authenticator, Identity, Secret};
 
 /// DAVE protocol version 1: MLS ciphersuite 2.
 pub(super) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMP256_AES128GCM_SHA256_P256;
@@ -62,6 +62,8 @@ pub(super) struct Group {
     pub(super) held: Held,
     /// How many groups there have been.
     serial: u64,
+    /// openmls panicked, and recovery has not begun yet.
+    pub(super) collapsed: bool,
     /// Whether there is to be a group at all: the version is not 0.
     wanted: bool,
 }
@@ -92,6 +94,7 @@ impl Group {
             prepared: None,
             held: Held::default(),
             serial: 0,
+            collapsed: false,
             wanted: false,
         }
     }
@@ -156,6 +159,7 @@ impl Group {
         self.end_epoch();
         self.provider.storage().clear();
         self.serial += 1;
+        self.collapsed = false;
     }
 
     /// What belongs to one epoch only is over with it.
@@ -241,8 +245,9 @@ impl Group {
     }
 
     /// The authenticator of the current epoch.
-    pub(super) fn authenticator(&self) -> Option<[u8; 32]> {
-        self.mls.as_ref().filter(|mls| mls.epoch().as_u64() > 0)?.epoch_authenticator().as_slice().try_into().ok()
+    pub(super) fn authenticator(&self) -> Option<Authenticator> {
+        let mls = self.mls.as_ref().filter(|mls| mls.epoch().as_u64() > 0)?;
+        Some(Authenticator::new(mls.epoch_authenticator().as_slice().try_into().ok()?))
     }
 }
 

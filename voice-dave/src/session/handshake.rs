@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::commit::Outcome;
 use super::group::{Phase, SenderSet};
+use super::guard::COLLAPSED;
 use super::proposals::{HeldCommit, Queued};
 use super::roster::Changes;
 use super::{Event, MAX_MESSAGE, Output, Session, Trouble, Update};
@@ -32,6 +33,9 @@ impl Session {
             }
             _ => Queued::Ignored,
         };
+        if self.mend(now) {
+            return;
+        }
         if queued == Queued::Ahead {
             self.recover(now, Trouble::MissedCommit, Some(self.last_transition));
         } else {
@@ -46,10 +50,13 @@ impl Session {
         }
         let (queued, refused) = self.group.retry_held(&self.roster);
         self.stats.proposals_refused += refused;
+        if self.mend(now) {
+            return;
+        }
         match self.group.held.take_commit() {
             // The epoch is decided: a commit of ours would come too late.
             Some(commit) => self.follow(now, commit.transition, &commit.bytes, Some(commit.until)),
-            None => queued.into_iter().for_each(|queued| self.note(queued)),
+            None => self.note(queued),
         }
     }
 
@@ -60,6 +67,16 @@ impl Session {
         {
             self.follow(now, commit.transition, &commit.bytes, None);
         }
+    }
+
+    /// Starts recovery if openmls has panicked over proposals, or over our commit to them. Panics over commits and welcomes
+    /// of others are failures of those, and lead to recovery as such.
+    fn mend(&mut self, now: Instant) -> bool {
+        let collapsed = self.group.collapsed;
+        if collapsed {
+            self.recover(now, Trouble::Proposals(COLLAPSED.to_owned()), Some(self.last_transition));
+        }
+        collapsed
     }
 
     fn note(&mut self, queued: Queued) {
@@ -141,7 +158,8 @@ impl Session {
         self.update(left.into_iter().map(|user| Update::Retire { user, at: retire }));
         events.into_iter().for_each(|event| self.tell(event));
         if let (Some(epoch), Some(authenticator)) = (self.group.epoch(), self.group.authenticator()) {
-            self.tell(Event::Epoch { epoch, privacy_code: privacy_code(&authenticator), authenticator });
+            let privacy_code = privacy_code(authenticator.expose());
+            self.tell(Event::Epoch { epoch, privacy_code, authenticator });
         }
         let version = self.announced.filter(|&version| version > 0);
         if let (Some(secret), Some(version)) = (self.group.sender_secret(self.user), version) {

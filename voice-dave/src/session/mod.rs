@@ -22,12 +22,14 @@ use crate::verify::{Pair, privacy_code};
 
 mod commit;
 mod group;
+mod guard;
 mod handshake;
 mod output;
 mod policy;
 mod proposals;
 mod recovery;
 mod roster;
+mod tree;
 mod versions;
 mod welcome;
 mod wire;
@@ -67,8 +69,13 @@ impl fmt::Debug for Config {
 /// [`poll_output`](Self::poll_output) and look at [`poll_timeout`](Self::poll_timeout).
 ///
 /// However the server or a member behaves, a session holds at most: 4,096 recognised users, the keys of 1,024 users
-/// who left, 256 proposals (16 batches and 64 KiB of them waiting for op 11, with one commit), 16 transitions. Payloads above 256 KiB are
-/// not looked at, and work is linear in the payload. One message makes at most a few outputs per member.
+/// who left, 256 proposals (16 batches and 64 KiB of them waiting for op 11, with one commit), 16 transitions, and a group
+/// whose tree had up to 8,192 nodes when it was joined. Payloads above 256 KiB are not looked at; one takes up to some
+/// 64 times its size while it is read.
+///
+/// The work of one message is at most: reading the payload, verifying 256 proposals or the tree of one welcome, and one
+/// commit to all that is queued, with a path through the tree; a second one if MLS refuses the first. Each op 27 costs such
+/// a commit, so that filling the queue one by one costs its square. One message makes at most a few outputs per member.
 #[derive(Debug)]
 pub struct Session {
     user: UserId,
@@ -111,14 +118,14 @@ impl Session {
     /// Op 4: the version of this session, 0 for no encryption. Come again after a resume, it changes only what it changes.
     pub fn handle_version(&mut self, now: Instant, version: u16) {
         self.describe(now, version);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 11.
     pub fn handle_connect(&mut self, now: Instant, users: &[UserId]) {
         self.stats.ignored += self.roster.connect(users);
         self.retry_held(now);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 13.
@@ -129,19 +136,19 @@ impl Session {
     /// Op 21.
     pub fn handle_prepare_transition(&mut self, now: Instant, transition: u16, version: u16) {
         self.prepare_transition(now, transition, version);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 22.
     pub fn handle_execute_transition(&mut self, now: Instant, transition: u16) {
         self.execute(now, transition);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 24.
-    pub fn handle_prepare_epoch(&mut self, _now: Instant, epoch: u64, version: u16, transition: Option<u16>) {
+    pub fn handle_prepare_epoch(&mut self, now: Instant, epoch: u64, version: u16, transition: Option<u16>) {
         self.prepare_epoch(epoch, version, transition);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 25: the payload behind the opcode.
@@ -152,19 +159,19 @@ impl Session {
     /// Op 27: the payload behind the opcode, operation byte included.
     pub fn handle_proposals(&mut self, now: Instant, payload: &[u8]) {
         self.take_proposals(now, payload);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 29.
     pub fn handle_commit(&mut self, now: Instant, transition: u16, commit: &[u8]) {
         self.take_commit(now, transition, commit);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 30.
     pub fn handle_welcome(&mut self, now: Instant, transition: u16, welcome: &[u8]) {
         self.take_welcome(now, transition, welcome);
-        self.settle();
+        self.settle(now);
     }
 
     /// Op 9: the session is resumed. What we sent last may have been lost with the old WebSocket: the key package that is
@@ -189,7 +196,7 @@ impl Session {
         }
         self.give_up_held(now);
         self.offer(now);
-        self.settle();
+        self.settle(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -215,7 +222,7 @@ impl Session {
 
     /// The 30 digits of the latest epoch.
     pub fn privacy_code(&self) -> Option<String> {
-        self.group.authenticator().as_ref().map(privacy_code)
+        self.group.authenticator().map(|authenticator| privacy_code(authenticator.expose()))
     }
 
     /// The group, ourselves included; empty without an established group.
@@ -235,8 +242,10 @@ impl Session {
         self.stats
     }
 
-    /// Tells the application when the state has changed.
-    fn settle(&mut self) {
+    /// Tells media and the application what has changed by all that was done.
+    fn settle(&mut self, now: Instant) {
+        let adjusted = self.policy.adjust(now, self.transitions.downgrade());
+        self.update(adjusted);
         let state = self.policy.state();
         if let Some(new) = state.filter(|_| state != self.state) {
             self.state = state;

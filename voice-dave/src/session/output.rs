@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use voice_model::UserId;
 
-use crate::Secret;
+use crate::{Authenticator, Secret};
 
 /// What a session asks of its owner, in this order.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub enum Event {
         /// The 30 digits.
         privacy_code: String,
         /// The MLS epoch authenticator that they come from.
-        authenticator: [u8; 32],
+        authenticator: Authenticator,
     },
     /// Somebody is in the group now; not ourselves.
     Joined(Member),
@@ -110,6 +110,9 @@ pub enum Trouble {
     /// Op 29 that cannot be processed.
     #[error("a commit cannot be processed: {0}")]
     Commit(String),
+    /// Op 27 that cannot be processed, and has cost the group.
+    #[error("proposals cannot be processed: {0}")]
+    Proposals(String),
     /// Op 30 that cannot be processed.
     #[error("a welcome cannot be processed: {0}")]
     Welcome(String),

@@ -7,7 +7,8 @@
 //! | op 4 with version 1, no epoch executed yet | withheld | accepted: peers that are alone send plain |
 //! | first epoch executed, also by an upgrade | sealed | accepted for another 10 s |
 //! | later epochs | sealed | refused, or until those 10 s are over |
-//! | downgrade announced | sealed | accepted |
+//! | downgrade announced | sealed | accepted for 120 s |
+//! | an announced downgrade is dropped | sealed | accepted for another 10 s |
 //! | downgrade executed | plain | accepted |
 //! | upgrade announced (op 24, epoch 1) | plain | accepted |
 //! | sole member reset executed | withheld | accepted: as if alone from the start |
@@ -16,10 +17,15 @@
 //!
 //! (DAVE protocol, "Passthrough Mode", "Sole member reset".) Time alone never opens anything.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{State, Update};
 use crate::Secret;
+use crate::transition::RETENTION;
+
+/// How long plain frames are accepted because a downgrade is announced. Peers allow 24 s (davey) and 120 s (libdave) around
+/// a change; the gateway's own time-out for it is 2 s. A downgrade executed later than this opens the window again.
+const ANNOUNCED: Duration = Duration::from_secs(120);
 
 /// What becomes of our frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,8 @@ enum Window {
     Shut,
     Open,
     Until(Instant),
+    /// A downgrade is announced, and we still seal.
+    Announced(Instant),
 }
 
 /// What media was told last.
@@ -107,8 +115,35 @@ impl Policy {
         sending.into_iter().chain([Update::AcceptPlain { until: Some(now) }]).collect()
     }
 
-    /// A downgrade is announced: others may execute it before us.
-    pub(super) fn open(&mut self) -> Option<Update> {
+    /// As long as we seal, the window is what the announced downgrade makes it, if there is one, `announced` then: open,
+    /// since others may execute it before us, but not for ever. It closes when the downgrade is pending no longer, whatever
+    /// became of it.
+    pub(super) fn adjust(&mut self, now: Instant, announced: Option<Instant>) -> Option<Update> {
+        if !self.is_sealing() {
+            return None;
+        }
+        let until = match (self.window, announced.map(|announced| announced + ANNOUNCED)) {
+            (Window::Announced(until), Some(end)) if until == end => return None,
+            (Window::Until(until), Some(end)) if end <= until => return None,
+            (_, Some(end)) if end > now => {
+                self.window = Window::Announced(end);
+                end
+            }
+            (Window::Announced(until), _) => {
+                let end = until.min(now + RETENTION);
+                self.window = Window::Until(end);
+                // It may be over already.
+                if until <= now {
+                    return None;
+                }
+                end
+            }
+            _ => return None,
+        };
+        Some(Update::AcceptPlain { until: Some(until) })
+    }
+
+    fn open(&mut self) -> Option<Update> {
         (self.window != Window::Open).then(|| {
             self.window = Window::Open;
             Update::AcceptPlain { until: None }
@@ -163,9 +198,12 @@ mod tests {
         assert_eq!((seen, policy.state()), (('s', Some(Some(until))), Some(State::On { version: 1 })));
         told(&mut seen, policy.go_sealed(1, secret(), until + Duration::from_secs(5)));
         assert_eq!(seen, ('s', Some(Some(until))), "later epochs do not hold it open");
-        // Downgrade: first the ears, then the mouth.
-        told(&mut seen, policy.open());
-        assert_eq!((seen, policy.state()), (('s', Some(None)), Some(State::On { version: 1 })));
+        // Downgrade: first the ears, for a while, then the mouth.
+        let announced = until + Duration::from_secs(60);
+        told(&mut seen, policy.adjust(announced, Some(announced)));
+        assert_eq!((seen, policy.state()), (('s', Some(Some(announced + ANNOUNCED))), Some(State::On { version: 1 })));
+        told(&mut seen, policy.go_sealed(1, secret(), announced));
+        assert!(policy.adjust(announced + 2 * ANNOUNCED, Some(announced)).is_none(), "time opens nothing");
         told(&mut seen, policy.go_plain());
         assert_eq!((seen, policy.version()), (('p', Some(None)), 0));
         assert!(policy.go_plain().is_empty(), "nothing is said twice");

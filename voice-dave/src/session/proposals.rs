@@ -12,6 +12,7 @@ use tls_codec::{Serialize as _, VLByteVec};
 use voice_model::UserId;
 
 use super::group::{Group, Phase, leaf_user, user_of};
+use super::guard::guarded;
 use super::roster::Roster;
 use super::wire;
 
@@ -119,9 +120,14 @@ impl Group {
     pub(super) fn append(&mut self, messages: &[u8], roster: &Roster) -> Queued {
         let phase = self.phase();
         let Some(mls) = &mut self.mls else { return Queued::Ignored };
-        let Some((messages_in, [])) = wire::read::<Vec<MlsMessageIn>>(messages) else {
-            return Queued::Ignored;
-        };
+        let Some((vector, [])) = wire::read::<VLByteVec>(messages) else { return Queued::Ignored };
+        // One by one: parsed messages are many times as large as the smallest that can be sent.
+        let (mut messages_in, mut rest) = (Vec::new(), vector.as_slice());
+        while !rest.is_empty() && messages_in.len() <= MAX_PROPOSALS {
+            let Some((message, behind)) = wire::read::<MlsMessageIn>(rest) else { return Queued::Ignored };
+            messages_in.push(message);
+            rest = behind;
+        }
         let count = messages_in.len() as u64;
         if count == 0 {
             return Queued::Ignored;
@@ -149,7 +155,11 @@ impl Group {
         }
         let mut proposals = Vec::with_capacity(parsed.len());
         for message in parsed {
-            let processed = match mls.process_message(&self.provider, message) {
+            let Some(processed) = guarded(|| mls.process_message(&self.provider, message)) else {
+                self.collapse();
+                return Queued::Refused(count);
+            };
+            let processed = match processed {
                 Ok(processed) => processed,
                 Err(error) => {
                     tracing::debug!(%error, "a proposal is refused");
@@ -162,51 +172,61 @@ impl Group {
                 _ => return Queued::Refused(count),
             }
         }
-        self.admit(Batch { proposals, bytes: messages.len() }, roster)
+        match self.admit(Batch { proposals, bytes: messages.len() }, roster) {
+            Ok(added) if added.is_empty() => Queued::Unchanged,
+            Ok(added) => self.commit_with(&added),
+            Err(refused) => Queued::Refused(refused),
+        }
     }
 
-    /// Op 11 has announced somebody: what was held may be queued now.
-    pub(super) fn retry_held(&mut self, roster: &Roster) -> (Option<Queued>, u64) {
-        let (mut outcome, mut refused) = (None, 0);
+    /// Op 11 has announced somebody: what was held may be queued now. One commit covers all of it; none is made when a
+    /// commit of somebody else's is held, since that has decided the epoch. Returns also how many proposals were refused.
+    pub(super) fn retry_held(&mut self, roster: &Roster) -> (Queued, u64) {
+        let (mut added, mut refused) = (Vec::new(), 0);
         for batch in std::mem::take(&mut self.held.batches) {
             match self.admit(batch, roster) {
-                changed @ Queued::Changed(_) => outcome = Some(changed),
-                Queued::Replaced(count, commit) => {
-                    refused += count;
-                    outcome = Some(Queued::Changed(commit));
-                }
-                Queued::Refused(count) => refused += count,
-                _ => {}
+                Ok(references) => added.extend(references),
+                Err(count) => refused += count,
             }
         }
-        (outcome, refused)
+        let queued =
+            if added.is_empty() || self.held.commit.is_some() { Queued::Unchanged } else { self.commit_with(&added) };
+        (queued, refused)
     }
 
-    fn admit(&mut self, batch: Batch, roster: &Roster) -> Queued {
+    /// Queues a batch, or holds it: the references of what was queued, or how many proposals are refused.
+    fn admit(&mut self, batch: Batch, roster: &Roster) -> Result<Vec<ProposalRef>, u64> {
         let count = batch.proposals.len() as u64;
-        let Some(mls) = &mut self.mls else { return Queued::Ignored };
+        let Some(mls) = &mut self.mls else { return Err(count) };
         match object(mls, &batch.proposals, roster) {
             Some(Objection::Unrecognised) => {
-                return if self.held.push(batch) { Queued::Unchanged } else { Queued::Refused(count) };
+                return if self.held.push(batch) { Ok(Vec::new()) } else { Err(count) };
             }
             Some(Objection::Invalid(reason)) => {
                 tracing::debug!(reason, "proposals are refused");
-                return Queued::Refused(count);
+                return Err(count);
             }
             None => {}
         }
+        // Our last commit covers less than the queue now.
+        self.prepared = None;
         let mut references = Vec::with_capacity(batch.proposals.len());
         for proposal in batch.proposals {
             references.push(proposal.proposal_reference_ref().clone());
             let stored = mls.store_pending_proposal(self.provider.storage(), proposal);
             debug_assert!(stored.is_ok(), "the storage keeps no proposals");
         }
+        Ok(references)
+    }
+
+    /// Commits to the queue, to which these were added.
+    fn commit_with(&mut self, added: &[ProposalRef]) -> Queued {
         match self.commit() {
             Ok(commit) => Queued::Changed(commit),
             // openmls looks closer when it commits. Whatever it dislikes must not spoil the queue for good.
             Err(()) => {
-                self.unqueue(&references);
-                Queued::Replaced(count, self.commit().unwrap_or_default())
+                self.unqueue(added);
+                Queued::Replaced(added.len() as u64, self.commit().unwrap_or_default())
             }
         }
     }

@@ -19,7 +19,10 @@ impl Session {
                 self.end_encryption(now);
             }
             1..=MAX_VERSION if known && self.policy.version() == version => {
-                // Pending members answer each op 4 with a fresh key package; members have no use for one.
+                // A deviation: each op 4 with a version that encrypts is to be answered with a fresh key package ("Key
+                // Packages"). Pending members do. From a member, though, a gateway would take it for a wish to be added
+                // anew: everybody would pay for our removal and addition, after each resume. The group goes on instead;
+                // should the gateway have forgotten us, nothing can be opened soon, and recovery sends one.
                 if self.group.phase() != Phase::Established {
                     self.send_key_package();
                 }
@@ -76,8 +79,10 @@ impl Session {
             return;
         }
         let repeated = match self.transitions.get(id) {
+            // The commit has announced it already; its secret is not given up for a version.
+            Some(Change::Epoch { .. }) => true,
             Some(Change::Downgrade) => version == 0,
-            Some(Change::Version(_) | Change::Epoch { .. }) => version != 0,
+            Some(Change::Version(_)) => version != 0,
             None => false,
         };
         if repeated {
@@ -86,10 +91,6 @@ impl Session {
         }
         self.last_transition = id;
         let change = if version == 0 { Change::Downgrade } else { Change::Version(version) };
-        if version == 0 {
-            let opened = self.policy.open();
-            self.update(opened);
-        }
         self.announce(Transition { id, prepared: now, change });
     }
 
@@ -99,7 +100,7 @@ impl Session {
             // Of what waits, only an epoch that a new version builds upon is not overtaken.
             let now = transition.prepared;
             if let (Change::Version(_), Some(id)) = (&transition.change, self.transitions.newest_epoch())
-                && !self.recreating
+                && (!self.recreating || self.group.phase() == Phase::Established)
             {
                 self.execute(now, id);
             }
@@ -131,7 +132,7 @@ impl Session {
                 let is_current = group == self.group.serial() && self.group.phase() == Phase::Established;
                 self.recreating &= !is_current;
                 if is_current && self.recovery.end(now) {
-                    self.settle();
+                    self.settle(now);
                     self.tell(super::Event::RecoveryEnded);
                 }
             }

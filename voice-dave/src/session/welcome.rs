@@ -7,8 +7,9 @@ use openmls::versions::ProtocolVersion;
 
 use super::commit::Outcome;
 use super::group::{Group, Phase, SUITE, user_of};
+use super::guard::{COLLAPSED, guarded};
 use super::roster::Roster;
-use super::wire;
+use super::{tree, wire};
 
 impl Group {
     /// Op 30, without the transition.
@@ -25,10 +26,24 @@ impl Group {
         if welcome.ciphersuite() != SUITE {
             return Outcome::Failed("it is of another ciphersuite");
         }
-        let staged = StagedWelcome::build_from_welcome(&self.provider, &Self::join_config(), welcome)
-            .and_then(|builder| builder.skip_lifetime_validation().replace_old_group().build());
+        let staged = guarded(|| {
+            let builder = StagedWelcome::build_from_welcome(&self.provider, &Self::join_config(), welcome)?;
+            let info = builder.processed_welcome().unverified_group_info();
+            if let Some(Err(reason)) = info.extensions().ratchet_tree().map(tree::examine) {
+                return Ok(Err(reason));
+            }
+            builder.skip_lifetime_validation().replace_old_group().build().map(Ok)
+        });
+        let Some(staged) = staged else {
+            self.collapse();
+            return Outcome::Failed(COLLAPSED);
+        };
         let staged = match staged {
-            Ok(staged) => staged,
+            Ok(Ok(staged)) => staged,
+            Ok(Err(reason)) => {
+                self.key_package = None;
+                return Outcome::Failed(reason);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a welcome is refused");
                 if !matches!(error, WelcomeError::NoMatchingKeyPackage) {
@@ -42,13 +57,17 @@ impl Group {
         if let Err(reason) = self.examine(&staged, roster) {
             return Outcome::Failed(reason);
         }
-        match staged.into_group(&self.provider) {
-            Ok(mls) => {
+        match guarded(|| staged.into_group(&self.provider)) {
+            None => {
+                self.collapse();
+                Outcome::Failed(COLLAPSED)
+            }
+            Some(Ok(mls)) => {
                 self.mls = Some(mls);
                 self.end_epoch();
                 Outcome::Advanced
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::debug!(%error, "a welcome is refused");
                 Outcome::Failed("MLS refuses it")
             }

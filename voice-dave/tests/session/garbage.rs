@@ -1,6 +1,6 @@
 //! Anything at any time: no panic, nothing unbounded, no timer in the past, nothing unsealed without a word of the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -119,6 +119,10 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     let mut own_package = Vec::new();
     let mut own: Vec<Vec<u8>> = Vec::new();
     let mut plain_allowed = false;
+    // What media was told last: whether frames leave sealed, and until when plain ones may come in.
+    let (mut sealing, mut window) =
+        (call.peer(A).session.version() > 0 && call.peer(A).session.epoch().is_some(), None);
+    let mut announced = None;
     for op in ops {
         let (mut proposal, mut told_plain) = (None, false);
         match op {
@@ -130,6 +134,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
             Op::Disconnect(id) => call.peer(A).act(|session| session.handle_disconnect(now, user(*id))),
             Op::PrepareTransition(id, version) => {
                 told_plain = *version == 0;
+                announced = if told_plain { Some(now) } else { announced };
                 call.peer(A).act(|session| session.handle_prepare_transition(now, *id, *version));
             }
             Op::Execute(id) => call.peer(A).act(|session| session.handle_execute_transition(now, *id)),
@@ -140,9 +145,9 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
                 let (op, bytes) = messages[n % messages.len()].clone();
                 let bytes = harmed(&bytes, *harm);
                 let op = [op, op, 27, 29, 30][usize::from(*kind)];
-                deliver(&mut call, now, op, *id, &bytes);
+                deliver(&mut call, now, A, op, *id, &bytes);
             }
-            Op::Garbage(kind, bytes) => deliver(&mut call, now, [25, 27, 29, 30][usize::from(*kind)], 1, bytes),
+            Op::Garbage(kind, bytes) => deliver(&mut call, now, A, [25, 27, 29, 30][usize::from(*kind)], 1, bytes),
             Op::Propose(id, epoch, harm) => {
                 let package = match *id {
                     A => &own_package,
@@ -183,12 +188,23 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
             match output {
                 Output::CommitWelcome(payload) => own.push(commit_of(&payload)),
                 Output::KeyPackage(bytes) => own_package = bytes,
+                Output::Update(Update::AcceptPlain { until }) => window = Some(until),
+                Output::Update(Update::Withhold) => sealing = false,
                 Output::Update(Update::SendPlain) => {
+                    sealing = false;
                     proptest::prop_assert!(plain_allowed, "unsealed although the server never said version 0");
                 }
-                Output::Update(Update::Seal(_)) => plain_allowed |= a.session.version() == 0,
+                Output::Update(Update::Seal(_)) => {
+                    sealing = true;
+                    plain_allowed |= a.session.version() == 0;
+                }
                 _ => {}
             }
+        }
+        if sealing && let Some(until) = window {
+            let most = announced.map_or(now, |announced| announced + Duration::from_secs(120));
+            let most = most.max(now + Duration::from_secs(10));
+            proptest::prop_assert!(until.is_some_and(|until| until <= most), "sealing, and the window stays open");
         }
         let (members, epoch) = (a.session.members(), a.session.epoch());
         proptest::prop_assert_eq!(members.is_empty(), epoch.is_none());
@@ -198,8 +214,8 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn deliver(call: &mut Call, now: std::time::Instant, op: u8, transition: u16, bytes: &[u8]) {
-    call.peer(A).act(|session| match op {
+fn deliver(call: &mut Call, now: Instant, to: u64, op: u8, transition: u16, bytes: &[u8]) {
+    call.peer(to).act(|session| match op {
         25 => session.handle_external_sender(now, bytes),
         27 => session.handle_proposals(now, bytes),
         29 => session.handle_commit(now, transition, bytes),
@@ -215,27 +231,49 @@ fn any_order_of_anything() {
     TestRunner::new(config).run(&ops, |ops| run(&ops)).unwrap_or_else(|error| panic!("seed 0xDA7E: {error}"));
 }
 
+/// A call in which B awaits this op, and the message.
+fn awaiting(op: u8) -> (Call, Vec<u8>) {
+    let mut call = Call::new(&[B, A]);
+    call.propose(&[B], &[]);
+    let message = match op {
+        30 => welcome_of(&call.peer(A).commit()),
+        _ => {
+            call.announce(A, &[B], &[]);
+            call.enter(C);
+            let proposal = append(&[&call.addition(C)]);
+            if op == 27 {
+                proposal
+            } else {
+                call.propose(&[C], &[]);
+                commit_of(&call.peer(A).commit())
+            }
+        }
+    };
+    call.forget_outputs();
+    (call, message)
+}
+
+/// A session that has had one bad message is another: each message meets a fresh one.
 #[test]
 fn every_truncation_and_bit_flip_of_real_messages() {
-    let mut call = Call::new(&[A, B]);
-    let now = call.now;
-    call.propose(&[B], &[]);
-    let payload = call.peer(A).commit();
-    let (commit, welcome) = (commit_of(&payload), welcome_of(&payload));
-    let proposal = append(&[&call.addition(B)]);
-    for (op, bytes) in [(27u8, &proposal), (29, &commit), (30, &welcome)] {
-        let spoiled = (0..bytes.len()).step_by(3).map(|at| harmed(bytes, Harm::Cut(at)));
-        let flipped = (0..bytes.len()).step_by(5).map(|at| harmed(bytes, Harm::Flip(at * 8 + at % 8)));
-        for message in spoiled.chain(flipped) {
-            let receiver = call.peer(B);
-            receiver.outputs.clear();
-            receiver.act(|session| match op {
-                27 => session.handle_proposals(now, &message),
-                29 => session.handle_commit(now, 9, &message),
-                _ => session.handle_welcome(now, 9, &message),
-            });
-            assert!(receiver.commits().is_empty() && receiver.ready().is_empty(), "{op} was taken");
-            assert_eq!(receiver.session.epoch(), None);
+    for op in [27, 29, 30] {
+        let (mut call, message) = awaiting(op);
+        let (now, b) = (call.now, B);
+        deliver(&mut call, now, b, op, 9, &message);
+        assert!(call.peer(B).troubles().is_empty() && !call.peer(B).outputs.is_empty(), "{op} as it was is taken");
+
+        let cuts = (0..message.len()).step_by(23).map(Harm::Cut);
+        let flips = (0..message.len()).step_by(7).map(|at| Harm::Flip(at * 8 + at % 8));
+        for harm in cuts.chain(flips) {
+            let (mut call, message) = awaiting(op);
+            // Signatures differ in length, from one call to the next.
+            let (now, epoch, message) = (call.now, call.peer(B).session.epoch(), harmed(&message, harm));
+            deliver(&mut call, now, b, op, 9, &message);
+            let b = call.peer(B);
+            assert!(b.commits().is_empty() && b.ready().is_empty(), "{op} was taken with {harm:?}");
+            let recovered = b.troubles().len() == 1 && b.session.epoch().is_none() && b.key_packages().len() == 1;
+            let refused = b.outputs.is_empty() && b.session.epoch() == epoch;
+            assert!(recovered || op == 27 && refused, "{op} with {harm:?}: {:?}", b.outputs);
         }
     }
 }

@@ -345,7 +345,10 @@ fn no_output_shows_a_secret() {
     call.add(&[B]);
     call.execute();
     let (a, b) = (call.peer(A).outputs.clone(), call.peer(A).sealed()[0]);
+    let authenticator = call.peer(A).authenticator();
     let text = format!("{a:?} {:?}", call.peer(A).session);
-    assert!(!text.contains(&format!("{:?}", &b[..4]).trim_matches(['[', ']']).to_owned()), "{text}");
+    for secret in [&b[..4], &authenticator[..4]] {
+        assert!(!text.contains(format!("{secret:?}").trim_matches(['[', ']'])), "{text}");
+    }
     assert!(a.iter().any(|output| matches!(output, Output::Update(Update::Seal(_)))));
 }

@@ -91,6 +91,29 @@ fn pr4_an_addition_may_come_before_op_11() {
 }
 
 #[test]
+fn one_op_11_costs_one_commit_and_none_when_a_commit_waits() {
+    let mut call = two_and_two();
+    let now = call.now;
+    let (additions, both) = ([C, D].map(|id| append(&[&call.addition(id)])), [user(C), user(D)]);
+    call.forget_outputs();
+    for id in [A, B] {
+        let peer = call.peer(id);
+        both.iter().for_each(|&user| peer.act(|session| session.handle_disconnect(now, user)));
+        additions.iter().for_each(|add| peer.act(|session| session.handle_proposals(now, add)));
+        assert!(peer.commits().is_empty());
+    }
+    let a = call.peer(A);
+    a.act(|session| session.handle_connect(now, &both));
+    assert_eq!(a.commits().len(), 1, "to both batches");
+    let commit = commit_of(&a.commit());
+    let b = call.peer(B);
+    b.act(|session| session.handle_commit(now, 9, &commit));
+    assert!(b.outputs.is_empty(), "it waits");
+    b.act(|session| session.handle_connect(now, &both));
+    assert_eq!((b.commits().len(), b.ready(), b.session.epoch()), (0, vec![9], Some(2)));
+}
+
+#[test]
 fn what_waits_for_op_11_can_be_revoked_and_ends_with_the_epoch() {
     let mut call = two_and_two();
     let now = call.now;
@@ -343,6 +366,9 @@ fn the_queue_is_bounded() {
     let removal = call.removal(B);
     let many = vec![removal.as_slice(); 257];
     assert_eq!(refused(&mut call, &append(&many)), 257);
+    // The smallest messages there are; what follows the 257th is not even parsed.
+    let welcomes = [0, 1, 0, 3, 0, 2, 0, 0].repeat(1_000);
+    assert_eq!(refused(&mut call, &append_raw(&[&welcomes[..], &[9]].concat())), 257);
     let payload = append_raw(&vec![0; 300 * 1_024]);
     assert_eq!(refused(&mut call, &payload), 1, "too long to look at");
     for payload in [&[][..], &[2], &[0], &[1], &[0, 0], &[0, 5, 1], &[255, 255, 255]] {

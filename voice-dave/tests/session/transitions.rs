@@ -7,6 +7,8 @@ use voice_dave::{Event, State, Update};
 use crate::support::{A, B, C, Call, D, GROUP, Gateway, Peer, append, commit_of, start, user, welcome_of};
 
 const TEN: Duration = Duration::from_secs(10);
+/// How long an announced downgrade lets plain frames in.
+const ANNOUNCED: Duration = Duration::from_secs(120);
 
 #[test]
 fn t1_transition_0_is_executed_at_once_and_not_answered() {
@@ -117,7 +119,7 @@ fn t4_downgrade() {
     let prepared = call.now;
     let a = call.peer(A);
     a.act(|session| session.handle_prepare_transition(prepared, 10, 0));
-    assert_eq!(a.plain(), [None], "others may execute before us");
+    assert_eq!(a.plain(), [Some(prepared + ANNOUNCED)], "others may execute before us");
     assert_eq!(a.ready(), [10]);
     assert_eq!(a.sent_plain(), 0, "fail closed until op 22");
     assert_eq!(a.session.version(), 1);
@@ -129,6 +131,7 @@ fn t4_downgrade() {
     assert!(a.outputs.is_empty());
     a.act(|session| session.handle_execute_transition(prepared + Duration::from_secs(2), 10));
     assert_eq!(a.sent_plain(), 1);
+    assert_eq!(a.plain(), [None], "late as it is, it opens again");
     assert_eq!(a.retired(), [(user(B), prepared + TEN)]);
     assert_eq!(a.events(), [Event::Left(user(B)), Event::State(State::Off)]);
     assert_eq!((a.session.version(), a.session.epoch()), (0, None));
@@ -161,7 +164,7 @@ fn t4_an_epoch_that_overtakes_a_downgrade_keeps_the_call_encrypted() {
     call.add(&[C]);
     call.execute();
     let a = call.peer(A);
-    assert_eq!(a.plain(), [None, Some(now + TEN)], "the window closes again");
+    assert_eq!(a.plain(), [Some(now + ANNOUNCED), Some(now + TEN)], "the window closes again");
     a.outputs.clear();
     a.act(|session| session.handle_execute_transition(now, 50));
     assert!(a.outputs.is_empty());
@@ -204,7 +207,7 @@ fn t10_upgrade_and_back() {
         peer.act(|session| session.handle_prepare_transition(executed, 5, 0));
         peer.act(|session| session.handle_execute_transition(executed, 5));
         assert_eq!(peer.states(), [State::Off]);
-        assert_eq!(peer.plain(), [None]);
+        assert_eq!(peer.plain(), [Some(executed + ANNOUNCED), None]);
     }
 }
 

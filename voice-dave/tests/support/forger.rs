@@ -13,8 +13,9 @@ use openmls::messages::Welcome;
 use openmls::prelude::Capabilities;
 use openmls::versions::ProtocolVersion;
 use openmls_traits::OpenMlsProvider as _;
-use openmls_traits::types::Ciphersuite;
-use tls_codec::{DeserializeBytes as _, Serialize as _};
+use openmls_traits::crypto::OpenMlsCrypto as _;
+use openmls_traits::types::{AeadType, Ciphersuite, HashType};
+use tls_codec::{DeserializeBytes as _, Serialize as _, VLByteSlice};
 use voice_dave::Identity;
 use voice_dave::provider::{Backend, Provider};
 
@@ -167,4 +168,48 @@ impl Forger {
         let (message, _) = mls.propose_remove_member(&self.provider, &self.identity, leaf).expect("a proposal");
         message.tls_serialize_detached().expect("serializes")
     }
+
+    /// The public state of our group, as welcomes have it: signed, with the ratchet tree.
+    pub(crate) fn group_info(&self) -> Vec<u8> {
+        let mls = self.mls.as_ref().expect("a group");
+        let info = mls.export_group_info(self.provider.crypto(), &self.identity, true).expect("an active group");
+        // Behind the version and the wire format of an MLS message.
+        info.tls_serialize_detached().expect("serializes").split_off(4)
+    }
+
+    /// A welcome to whatever this group info says, for the owner of the key package. All is sealed as it should be; its
+    /// confirmation tag is that of other secrets.
+    pub(crate) fn welcome_with(&self, key_package: &[u8], group_info: &[u8]) -> Vec<u8> {
+        let crypto = self.provider.crypto();
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(key_package).expect("a key package");
+        let package = package.validate(crypto, ProtocolVersion::Mls10).expect("a valid one");
+        let reference = package.hash_ref(crypto).expect("hashes");
+        let (joiner, hash) = ([3; 32], HashType::Sha2_256);
+        let expand = |secret: &[u8], label: &[u8], len: u16| {
+            let info = [&len.to_be_bytes()[..], &vector(&[b"MLS 1.0 ", label].concat()), &[0]].concat();
+            crypto.hkdf_expand(hash, secret, &info, len.into()).expect("expands")
+        };
+        // RFC 9420, sections 8 and 12.4.3.1, without pre-shared keys.
+        let member = crypto.hkdf_extract(hash, &joiner, &[0; 32]).expect("extracts");
+        let welcome = expand(member.as_slice(), b"welcome", 32);
+        let (key, nonce) = (expand(welcome.as_slice(), b"key", 16), expand(welcome.as_slice(), b"nonce", 12));
+        let sealed =
+            crypto.aead_encrypt(AeadType::Aes128Gcm, key.as_slice(), group_info, nonce.as_slice(), &[]).expect("seals");
+        let secrets = [vector(&joiner), vec![0], vector(&[])].concat();
+        let label = [vector(b"MLS 1.0 Welcome"), vector(&sealed)].concat();
+        let text = crypto
+            .hpke_seal(SUITE.hpke_config(), package.hpke_init_key().as_slice(), &label, &[], &secrets)
+            .expect("seals");
+        let secrets = [
+            reference.tls_serialize_detached().expect("serializes"),
+            vector(text.kem_output.as_slice()),
+            vector(text.ciphertext.as_slice()),
+        ];
+        [vec![0, 2], vector(&secrets.concat()), vector(&sealed)].concat()
+    }
+}
+
+/// Bytes behind their length (RFC 9420, section 2.1.2).
+pub(crate) fn vector(bytes: &[u8]) -> Vec<u8> {
+    VLByteSlice(bytes).tls_serialize_detached().expect("serializes")
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 pub(crate) use call::Call;
-pub(crate) use forger::Forger;
+pub(crate) use forger::{Forger, vector};
 pub(crate) use gateway::{Gateway, append, append_raw, commit_of, revoke, welcome_of};
 pub(crate) use peer::Peer;
 use voice_dave::provider::Entropy;

@@ -167,7 +167,8 @@ impl Peer {
 
     /// The authenticator of the last epoch.
     pub(crate) fn authenticator(&self) -> [u8; 32] {
-        let pick = |event| if let Event::Epoch { authenticator, .. } = event { Some(authenticator) } else { None };
+        let pick =
+            |event| if let Event::Epoch { authenticator, .. } = event { Some(*authenticator.expose()) } else { None };
         self.events().into_iter().filter_map(pick).next_back().expect("an epoch")
     }
 }

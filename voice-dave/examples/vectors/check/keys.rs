@@ -32,7 +32,7 @@ pub(super) fn ratchet(entry: &Value) -> Result<(), String> {
         }
         ratchet.advance_to(generation);
         same("key", &bytes(entry, "key")?, &*ratchet.key())?;
-        same("nonce", &bytes(entry, "nonce")?, &ratchet.nonce())?;
+        same("nonce", &bytes(entry, "nonce")?, &*ratchet.nonce())?;
     }
     Ok(())
 }
