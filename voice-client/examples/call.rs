@@ -175,7 +175,7 @@ async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Latest>>) {
                 latest.lock().unwrap_or_else(PoisonError::into_inner).code = Some((epoch, code));
             }
             Event::Encryption(event) => {
-                eprintln!("encryption: {event:?}");
+                eprintln!("{}", describe(&event));
                 let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     EncryptionEvent::State(State::On { version }) => latest.version = Some(version),
@@ -186,6 +186,21 @@ async fn tell(mut events: voice_client::Events, latest: Arc<Mutex<Latest>>) {
             Event::Closed(closed) => eprintln!("closed: {closed}"),
             _ => {}
         }
+    }
+}
+
+fn describe(event: &EncryptionEvent) -> String {
+    match event {
+        EncryptionEvent::State(State::Off) => "not end-to-end encrypted".to_owned(),
+        EncryptionEvent::State(State::Pending) => "no encrypted group yet: nothing is sent".to_owned(),
+        EncryptionEvent::State(State::On { version }) => format!("end-to-end encrypted, DAVE version {version}"),
+        EncryptionEvent::Joined(member) => format!("{} is in the group", member.user),
+        EncryptionEvent::Verified(member) => format!("{} is in the group, with the known key", member.user),
+        EncryptionEvent::KeyChanged { member, .. } => format!("{} has another key than before", member.user),
+        EncryptionEvent::Left(user) => format!("{user} left the group"),
+        EncryptionEvent::RecoveryStarted(trouble) => format!("joining the group afresh: {trouble}"),
+        EncryptionEvent::RecoveryEnded => "in the group again".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 
