@@ -14,11 +14,14 @@ use udp::rtp::Header;
 use super::wire::{self, roll};
 use super::world::World;
 use crate::config::Config;
+use crate::encryption::EncryptionEvent;
+use crate::event::Event;
 
 /// Latest that a message of the gateway, or its answer, is.
 const LAG: Duration = Duration::from_millis(400);
-/// Long enough for every message to arrive, and for every transition to be executed.
-const QUIET: Duration = Duration::from_secs(4);
+/// Long enough for every message to arrive, for every transition to be executed (2 s at most), and for who has just joined to
+/// let go of frames from before (another 2 s).
+const QUIET: Duration = Duration::from_secs(7);
 const MOST: usize = 10;
 
 /// Somebody who talks without end.
@@ -147,14 +150,17 @@ impl Call {
         }
     }
 
-    /// Frames that this peer could not open, of those who are there: none, for who is there already.
-    fn unopened(&self) -> BTreeMap<UserId, u64> {
+    /// Frames that each member could not open. Those only who have a key already, and which group's that is: a new one begins
+    /// when everybody else has left.
+    fn unopened(&self) -> BTreeMap<(UserId, usize), u64> {
         let lost = |peer: &usize| {
             let peer = &self.world.peers[*peer];
-            let received = peer.inbound.received();
-            (peer.user, received.no_key + received.undecryptable)
+            let state = |event: &&Event| matches!(event, Event::Encryption(EncryptionEvent::State(_)));
+            let (received, groups) = (peer.inbound.received(), peer.events.iter().filter(state).count());
+            let sends = peer.control.encryption().version() > 0;
+            sends.then_some(((peer.user, groups), received.no_key + received.undecryptable))
         };
-        self.present.iter().map(lost).collect()
+        self.present.iter().filter_map(lost).collect()
     }
 }
 
@@ -169,8 +175,8 @@ fn world(seed: u64, rounds: usize, changes: usize, heard: u64) {
         let before = call.unopened();
         call.churn(changes);
         call.agree();
-        for (user, unopened) in call.unopened() {
-            assert_eq!(unopened, before.get(&user).copied().unwrap_or(unopened), "{user} stayed");
+        for (member, unopened) in call.unopened() {
+            assert_eq!(unopened, before.get(&member).copied().unwrap_or(unopened), "{member:?} stayed");
         }
         for peer in call.present.clone() {
             call.check(peer);
