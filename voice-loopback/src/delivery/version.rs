@@ -58,8 +58,8 @@ impl Delivery {
         self.prepare_transition(sole, 0, VERSION);
     }
 
-    /// Gives a group up in which nobody is left who can commit. Who believes to be in it makes a new one; the others have
-    /// one of their own already.
+    /// Gives a group up in which nobody is left who can commit. Everybody makes a new one: in those that the pending ones have
+    /// of their own, proposals of the first epoch may be queued that nobody would revoke any more.
     pub(super) fn bury(&mut self, cx: &mut Context<'_>) {
         if !self.group.is_established() || self.participants.values().any(|participant| participant.leaf.is_some()) {
             return;
@@ -67,7 +67,10 @@ impl Delivery {
         if !self.participants.is_empty() {
             cx.stats.resets += 1;
         }
+        let pending = self.participants.iter().filter(|(_, it)| !it.established && it.candidate.is_some());
+        let pending: Vec<UserId> = pending.map(|(user, _)| *user).collect();
         self.renew();
+        pending.into_iter().for_each(|user| self.prepare_epoch(user));
     }
 
     /// Everybody makes a new group.
