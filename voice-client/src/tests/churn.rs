@@ -194,6 +194,11 @@ fn a_thousand_joins_and_leaves_cost_those_who_stay_nothing() {
 }
 
 #[test]
+fn those_who_wait_get_a_group_when_its_only_members_have_left() {
+    world(9_038_507_777_755_985_633, 4, 25, 20);
+}
+
+#[test]
 fn nor_do_they_with_a_seed_that_nobody_chose() {
     let random = getrandom::u64().expect("randomness");
     world(random, 4, 25, 20);
