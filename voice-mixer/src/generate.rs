@@ -54,6 +54,11 @@ impl Source for Tone {
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
         Ok(self.span.seek(to))
     }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        let span = Span { next: 0, ..self.span };
+        Some(Box::new(Self { span, ..*self }))
+    }
 }
 
 impl Source for Silence {
@@ -70,10 +75,14 @@ impl Source for Silence {
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
         Ok(self.0.seek(to))
     }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        Some(Box::new(Self(Span { next: 0, ..self.0 })))
+    }
 }
 
 /// Which samples are still to come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Span {
     next: u64,
     end: Option<u64>,

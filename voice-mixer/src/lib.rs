@@ -7,6 +7,7 @@ mod error;
 pub mod file;
 mod gain;
 pub mod generate;
+mod metadata;
 mod mixer;
 pub mod opus;
 pub mod pcm;
@@ -18,6 +19,7 @@ mod track;
 
 pub use encode::{EncoderConfig, Signal};
 pub use error::SourceError;
+pub use metadata::{Art, Metadata};
 pub use mixer::{Ended, Mixer, Stats, Tick};
 pub use source::{Chunk, Format, Info, Source};
 pub use track::{Track, TrackId, TrackStats};

@@ -1,5 +1,6 @@
 //! Opus packets: their duration, and a source of packets that are ready to be sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use voice_model::{MAX_PACKET_SAMPLES, SAMPLE_RATE};
@@ -133,7 +134,7 @@ fn check_frame(len: usize) -> Result<(), OpusError> {
 /// A source of ready Opus packets, each of any legal duration.
 #[derive(Debug)]
 pub struct Packets {
-    packets: Vec<Vec<u8>>,
+    packets: Arc<[Vec<u8>]>,
     next: usize,
 }
 
@@ -173,6 +174,10 @@ impl Source for Packets {
         }
         self.next = self.packets.len();
         Ok(time(at))
+    }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        Some(Box::new(Self { packets: Arc::clone(&self.packets), next: 0 }))
     }
 }
 

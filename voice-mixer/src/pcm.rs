@@ -144,4 +144,9 @@ impl Source for Pcm {
         (self.pending, self.frames) = (0, frame);
         Ok(time(frame, self.rate))
     }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        let Input::Memory(cursor) = &self.input else { return None };
+        Some(Box::new(Self::bytes(Arc::clone(cursor.get_ref()), self.encoding, self.rate, self.channels)))
+    }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::SourceError;
+use crate::{Metadata, SourceError};
 
 /// Where audio comes from: a file, a generator, a decoder of your own.
 ///
@@ -32,6 +32,41 @@ pub trait Source: Send {
     ///
     /// [`SourceError::Unseekable`] leaves the source where it was; any other error ends it.
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError>;
+
+    /// Whether [`open`](Source::open) or [`read`](Source::read), whichever comes next, can be expected not to wait for
+    /// somebody else: the network, another program. A source that is not ready is asked again some milliseconds later, and
+    /// holds no thread meanwhile.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
+    /// The same audio once more, from its beginning, not opened: what repeats and goes back in queues is made of. `None`
+    /// when it can be had only once.
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        None
+    }
+}
+
+impl<T: Source + ?Sized> Source for Box<T> {
+    fn open(&mut self) -> Result<Info, SourceError> {
+        (**self).open()
+    }
+
+    fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
+        (**self).read(chunk)
+    }
+
+    fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
+        (**self).seek(to)
+    }
+
+    fn is_ready(&mut self) -> bool {
+        (**self).is_ready()
+    }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        (**self).fresh()
+    }
 }
 
 /// What a source yields.
@@ -49,7 +84,7 @@ pub enum Format {
 }
 
 /// What is known about a source once it is open.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Info {
     /// Kind of the chunks to come; rate and channels may change on the way, the kind may not.
@@ -60,12 +95,23 @@ pub struct Info {
     pub seekable: bool,
     /// Tags as the file has them, at most 64 of text: `("TITLE", "..")`.
     pub tags: Vec<(String, String)>,
+    /// What it is called, and by whom it is.
+    pub metadata: Metadata,
+    /// Integrated loudness by its ReplayGain or R128 tags, in LUFS.
+    pub loudness: Option<f32>,
 }
 
 impl Info {
     /// A source of this format, of unknown length, unseekable, without tags.
     pub fn new(format: Format) -> Self {
-        Self { format, duration: None, seekable: false, tags: Vec::new() }
+        Self {
+            format,
+            duration: None,
+            seekable: false,
+            tags: Vec::new(),
+            metadata: Metadata::default(),
+            loudness: None,
+        }
     }
 
     /// With this length.
@@ -81,6 +127,20 @@ impl Info {
         self.seekable = seekable;
         self
     }
+
+    /// With this metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// With this loudness, in LUFS.
+    #[must_use]
+    pub fn loudness(mut self, loudness: Option<f32>) -> Self {
+        self.loudness = loudness;
+        self
+    }
 }
 
 /// One helping of a source: some PCM, or one Opus packet. Its buffers are reused.
@@ -92,6 +152,7 @@ pub struct Chunk {
     pub(crate) packet: Vec<u8>,
     pub(crate) skip: u32,
     pub(crate) trim: u32,
+    pub(crate) metadata: Option<Metadata>,
 }
 
 impl Chunk {
@@ -105,6 +166,17 @@ impl Chunk {
         self.samples.clear();
         self.packet.clear();
         (self.skip, self.trim) = (0, 0);
+        self.metadata = None;
+    }
+
+    /// Says that from this chunk on something else is heard: the next title of a radio station.
+    pub fn set_metadata(&mut self, metadata: Metadata) {
+        self.metadata = Some(metadata);
+    }
+
+    /// What begins with this chunk, when something does.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
     }
 
     /// The buffer to append interleaved samples to, at `rate` Hz, in `channels` channels (1 to 8).

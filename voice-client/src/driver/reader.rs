@@ -22,6 +22,8 @@ use crate::media::Command;
 
 /// How soon a full ring is looked after again: a fraction of what it holds.
 const FULL: Duration = Duration::from_millis(100);
+/// How soon a source that waits for somebody else is asked again.
+const WAITING: Duration = Duration::from_millis(5);
 /// Time that one source may work before the next one gets its turn.
 const TURN: Duration = Duration::from_millis(5);
 /// Threads that take what is due at once: more would only fight for the cores.
@@ -262,6 +264,7 @@ fn serve(job: &mut Job) -> Option<Duration> {
         }
         match step {
             Step::Progress => {}
+            Step::Waiting => return Some(WAITING),
             // An ended source may still be sought, as long as its track plays.
             Step::Full | Step::Ended | Step::Failed(_) => return Some(FULL),
             _ => return None,

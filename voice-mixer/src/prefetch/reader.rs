@@ -53,6 +53,8 @@ pub enum Step {
     Progress,
     /// The ring is full: nothing to do until the feed has drained some, call again in a few milliseconds.
     Full,
+    /// The source waits for somebody else; call again in a few milliseconds.
+    Waiting,
     /// The source has ended and all of it is in the ring. Nothing more to do, but a seek can start anew.
     Ended,
     /// The source failed; what it had yielded is in the ring. Nothing more to do, but a seek can start anew.
@@ -109,6 +111,9 @@ impl Reader {
             // Set once per connection: the branch above returns from then on.
             let _ = self.end.set(end);
             return step;
+        }
+        if !self.source.is_ready() {
+            return Step::Waiting;
         }
         if let Err(error) = self.fetch() {
             self.finish_pcm();
