@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use atomic_waker::AtomicWaker;
-use mixer::{EncoderConfig, Source, TrackId, prefetch};
+use mixer::{Source, TrackId, prefetch};
 use model::{ChannelId, FRAME, GuildId, UserId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audio::{self, Audio, Stream};
 use crate::config::Config;
+use crate::encoder::EncoderSettings;
 use crate::driver::{Beat, Readers, Request, Target, lock};
 use crate::encryption::{CodeError, Encryption};
 use crate::end::TrackEnd;
@@ -128,7 +129,7 @@ impl Call {
     }
 
     /// Changes the Opus encoder's settings, from the next frame on.
-    pub fn set_encoder(&self, encoder: EncoderConfig) {
+    pub fn set_encoder(&self, encoder: EncoderSettings) {
         self.shared.beat.command(Command::Encoder(encoder));
     }
 

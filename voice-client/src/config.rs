@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crypto::{Backend, Mode};
 use dave::Identity;
-use mixer::EncoderConfig;
 use model::UserId;
 
 use crate::dialer::Dialer;
+use crate::encoder::EncoderSettings;
 use crate::encryption::E2ee;
 
 /// Settings of a [`Client`](crate::Client) and its calls. Every default suits a first bot.
@@ -44,7 +44,7 @@ pub struct Config {
     /// Opens byte streams to voice servers, in place of TCP and TLS of our own: proxies, tests, other TLS stacks.
     pub dialer: Option<Arc<dyn Dialer>>,
     /// Opus encoder settings of new calls.
-    pub encoder: EncoderConfig,
+    pub encoder: EncoderSettings,
     /// Jitter buffer and decoding of what is received.
     pub receive: receive::Config,
     /// How often the media path is pinged; mappings in address translators die within about a minute.
@@ -190,7 +190,7 @@ impl Default for Config {
             plain_ws: false,
             ca: None,
             dialer: None,
-            encoder: EncoderConfig::default(),
+            encoder: EncoderSettings::default(),
             receive: receive::Config::default(),
             keepalive: Duration::from_secs(5),
             hold: Duration::from_secs(2),
@@ -233,7 +233,7 @@ setters!(Config {
     plain_ws: bool,
     ca: Option<Vec<u8>>,
     dialer: Option<Arc<dyn Dialer>>,
-    encoder: EncoderConfig,
+    encoder: EncoderSettings,
     receive: receive::Config,
     keepalive: Duration,
     hold: Duration,

@@ -65,7 +65,7 @@ impl Track {
 
     /// Ends it.
     pub fn stop(&self) {
-        self.beat.command(Command::Stop(self.id));
+        self.beat.command(Command::Stop { id: self.id, ramp: Duration::ZERO });
     }
 
     /// Goes to `to`: exact to one sample for PCM, to one packet for Opus. Returns where it landed. Happens even when the

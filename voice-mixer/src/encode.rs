@@ -3,7 +3,40 @@ use tracing::error;
 use voice_model::SAMPLE_RATE;
 
 /// Most bytes that one frame of 20 ms can need: a table-of-contents byte and a frame (RFC 6716, section 3.4, R2).
+const FRAME: usize = voice_model::FRAME_SAMPLES * voice_model::CHANNELS;
 const MAX_PACKET: usize = 1 + crate::opus::MAX_FRAME;
+
+/// Samples by which what is decoded comes later than what was encoded, for audio (not for the low-delay application).
+pub(crate) const LOOKAHEAD: usize = 312;
+
+/// Samples of the longest frame, 60 ms.
+pub(crate) const MAX_SAMPLES: usize = 2_880;
+
+/// Duration of the packets that are encoded. Longer ones cost fewer bytes and packets, and more delay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FrameLength {
+    /// 10 ms.
+    Ms10,
+    /// 20 ms.
+    #[default]
+    Ms20,
+    /// 40 ms.
+    Ms40,
+    /// 60 ms.
+    Ms60,
+}
+
+impl FrameLength {
+    /// Samples at 48 kHz.
+    pub fn samples(self) -> usize {
+        match self {
+            Self::Ms10 => 480,
+            Self::Ms20 => 960,
+            Self::Ms40 => 1_920,
+            Self::Ms60 => MAX_SAMPLES,
+        }
+    }
+}
 
 /// What the encoder should expect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,11 +67,21 @@ pub struct EncoderConfig {
     pub signal: Signal,
     /// Discontinuous transmission: silence is not sent. Off by default.
     pub dtx: bool,
+    /// Duration of the packets; 20 ms by default.
+    pub frame: FrameLength,
 }
 
 impl Default for EncoderConfig {
     fn default() -> Self {
-        Self { bitrate: Some(64_000), complexity: 10, fec: true, expected_loss: 0, signal: Signal::Auto, dtx: false }
+        Self {
+            bitrate: Some(64_000),
+            complexity: 10,
+            fec: true,
+            expected_loss: 0,
+            signal: Signal::Auto,
+            dtx: false,
+            frame: FrameLength::Ms20,
+        }
     }
 }
 
@@ -85,6 +128,13 @@ impl EncoderConfig {
         self
     }
 
+    /// In packets of this duration.
+    #[must_use]
+    pub fn frame(mut self, frame: FrameLength) -> Self {
+        self.frame = frame;
+        self
+    }
+
     /// Sets up `encoder`; values out of range are brought into it.
     fn apply(&self, encoder: &mut Encoder) -> ::opus::Result<()> {
         encoder.set_bitrate(match self.bitrate {
@@ -123,6 +173,15 @@ impl Encode {
         }
     }
 
+    pub(crate) fn config(&self) -> EncoderConfig {
+        self.config
+    }
+
+    /// Samples of a frame.
+    pub(crate) fn frame(&self) -> usize {
+        self.config.frame.samples()
+    }
+
     /// Other frames than this encoder's are on the wire now.
     pub(crate) fn pause(&mut self) {
         self.stale = true;
@@ -138,7 +197,8 @@ impl Encode {
         if std::mem::take(&mut self.stale) {
             report(encoder.reset_state());
         }
-        let room = out.len().min(MAX_PACKET);
+        let frames = pcm.len() / FRAME;
+        let room = out.len().min(MAX_PACKET * frames.max(1));
         let len = report(encoder.encode_float(pcm, &mut out[..room]))?;
         // libopus: "If the return value is 2 bytes or less, then the packet does not need to be transmitted (DTX)."
         (len > 2 || !self.config.dtx).then_some(len)

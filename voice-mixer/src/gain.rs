@@ -26,6 +26,12 @@ impl Gain {
         self.left = if target == self.now { 0 } else { frames.max(MIN_RAMP) };
     }
 
+    /// As [`ramp`](Self::ramp), over exactly so many frames.
+    pub(crate) fn ramp_within(&mut self, target: f32, frames: u64) {
+        self.target = target;
+        self.left = if target == self.now { 0 } else { frames.max(1) };
+    }
+
     /// At full level and staying there: nothing to multiply with.
     pub(crate) fn is_unity(&self) -> bool {
         self.left == 0 && self.now == 1.0
@@ -34,6 +40,25 @@ impl Gain {
     /// Silent and staying so.
     pub(crate) fn is_silent(&self) -> bool {
         self.left == 0 && self.now == 0.0
+    }
+
+    /// Multiplies interleaved stereo in place.
+    pub(crate) fn apply(&mut self, frames: &mut [f32]) {
+        let count = frames.len() / CHANNELS;
+        let ramped = self.left.min(count as u64) as usize;
+        let (head, rest) = frames.split_at_mut(ramped * CHANNELS);
+        if ramped > 0 {
+            let step = (self.target - self.now) / self.left as f32;
+            for (index, frame) in head.chunks_exact_mut(CHANNELS).enumerate() {
+                let level = self.now + step * (index + 1) as f32;
+                frame.iter_mut().for_each(|sample| *sample *= level);
+            }
+            self.left -= ramped as u64;
+            self.now = if self.left == 0 { self.target } else { self.now + step * ramped as f32 };
+        }
+        if self.now != 1.0 {
+            rest.iter_mut().for_each(|sample| *sample *= self.now);
+        }
     }
 
     pub(crate) fn is_steady(&self) -> bool {
@@ -45,13 +70,14 @@ impl Gain {
         self.left
     }
 
-    /// Adds interleaved stereo `samples` to `sum`, of the same length.
-    pub(crate) fn add(&mut self, samples: &[f32], sum: &mut [f32]) {
+    /// Adds interleaved stereo `samples` to `sum`, of the same length, `scale` times as loud beside the level.
+    pub(crate) fn add(&mut self, samples: &[f32], scale: f32, sum: &mut [f32]) {
         let ramped = (self.left.min((samples.len() / CHANNELS) as u64)) as usize;
         if ramped > 0 {
-            let step = (self.target - self.now) / self.left as f32;
+            let rise = (self.target - self.now) / self.left as f32;
+            let step = rise * scale;
             let (samples, sum) = (&samples[..ramped * CHANNELS], &mut sum[..ramped * CHANNELS]);
-            let mut level = self.now + step;
+            let mut level = self.now * scale + step;
             let blocks = sum.as_chunks_mut::<BLOCK>().0.iter_mut().zip(samples.as_chunks::<BLOCK>().0);
             for (sum, samples) in blocks {
                 for ((sum, sample), frame) in sum.iter_mut().zip(samples).zip(FRAME) {
@@ -64,9 +90,9 @@ impl Gain {
                 *sum += sample * (level + step * frame);
             }
             self.left -= ramped as u64;
-            self.now = if self.left == 0 { self.target } else { self.now + step * ramped as f32 };
+            self.now = if self.left == 0 { self.target } else { self.now + rise * ramped as f32 };
         }
-        let level = self.now;
+        let level = self.now * scale;
         let (samples, sum) = (&samples[ramped * CHANNELS..], &mut sum[ramped * CHANNELS..]);
         if level == 1.0 {
             for (sum, sample) in sum.iter_mut().zip(samples) {
@@ -91,7 +117,7 @@ mod tests {
         let mut levels = Vec::new();
         for frames in [1, 3, 4, 5, 90, 480, 401, 17, 30] {
             let mut sum = vec![0.0; frames * 2];
-            gain.add(&vec![1.0; frames * 2], &mut sum);
+            gain.add(&vec![1.0; frames * 2], 1.0, &mut sum);
             assert!(sum.chunks_exact(2).all(|frame| frame[0] == frame[1]));
             levels.extend(sum.chunks_exact(2).map(|frame| frame[0]));
         }

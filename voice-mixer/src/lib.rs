@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+pub mod effects;
 mod encode;
 mod error;
 pub mod file;
 mod gain;
 pub mod generate;
+mod history;
 mod metadata;
 mod mixer;
 pub mod opus;
@@ -17,9 +19,9 @@ mod source;
 mod stereo;
 mod track;
 
-pub use encode::{EncoderConfig, Signal};
+pub use encode::{EncoderConfig, FrameLength, Signal};
 pub use error::SourceError;
 pub use metadata::{Art, Metadata};
-pub use mixer::{Ended, Mixer, Stats, Tick};
+pub use mixer::{Ducking, Ended, Mixer, Spent, Stats, Tick, TrackEvent};
 pub use source::{Chunk, Format, Info, Source};
-pub use track::{Track, TrackId, TrackStats};
+pub use track::{Gauge, GroupId, Phase, TimerId, Track, TrackId, TrackStats, When};

@@ -2,41 +2,76 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use ::opus::{Channels, SoftClip};
 use voice_model::{CHANNELS, FRAME_SAMPLES};
 
-use crate::encode::Encode;
-use crate::prefetch::Feed;
-use crate::track::{Activity, Track, TrackStats};
-use crate::{EncoderConfig, SourceError, TrackId};
+use crate::effects::{Chain, Limiter, Rack, Stretch, Timescale};
+use crate::encode::{Encode, MAX_SAMPLES};
+use crate::gain::Gain;
+use crate::prefetch::{Feed, Loops};
+use crate::source::sample;
+use crate::track::{Track, TrackStats};
+use crate::{EncoderConfig, GroupId, SourceError, TimerId, TrackId, When};
 
-/// Plays tracks: one frame of 20 ms per [`tick`](Mixer::tick), mixed and encoded, or a lone Opus track's own packets.
+mod ceiling;
+mod event;
+mod group;
+mod tick;
+
+use ceiling::Ceiling;
+use event::Happenings;
+pub use event::{Spent, TrackEvent};
+pub use group::Ducking;
+use group::Group;
+
+/// Plays tracks: one frame per [`tick`](Mixer::tick), mixed and encoded, or a lone Opus track's own packets.
 ///
-/// Never blocks; allocates when tracks are added and when the encoder or a decoder is first needed, and not again.
+/// Tracks are mixed into groups, which have a volume and effects and can duck under each other, and groups into the whole,
+/// which has them too. As soon as a single Opus track sounds and nothing changes it, its packets pass unmixed.
+///
+/// Never blocks; allocates when tracks, groups and timers are added and when the encoder or a decoder is first needed, and
+/// not again.
 pub struct Mixer {
     tracks: Vec<(TrackId, Track)>,
+    groups: Vec<Group>,
+    happenings: Happenings,
     ended: VecDeque<(TrackId, Ended, Track)>,
-    sum: Box<[f32]>,
-    clip: SoftClip,
-    clipping: bool,
+    spent: VecDeque<Spent>,
+    gain: Gain,
+    rack: Rack,
+    ceiling: Ceiling,
+    buffers: Option<Box<Buffers>>,
     encode: Encode,
     /// Samples sent beyond the beginning of the coming tick, or of this one while `more`.
     ahead: usize,
+    /// They were mixed, so that all tracks have played them; a packet that passes is one track's.
+    mixed_ahead: bool,
     more: bool,
     /// Whose packet was sent unmixed last.
     passing: Option<TrackId>,
-    /// The encoder still holds the last few milliseconds (its look-ahead) of what was played.
-    tail: bool,
+    /// The only track that was mixed last.
+    solo: Option<TrackId>,
+    /// Samples that the encoder and effects still hold of what was played.
+    tail: u32,
+    /// Some rack fades from one chain to another.
+    fading: bool,
     stats: Stats,
+}
+
+/// Made when something is mixed for the first time: passing needs none.
+struct Buffers {
+    sum: [f32; FRAME_SAMPLES * CHANNELS],
+    scratch: [f32; FRAME_SAMPLES * CHANNELS],
+    /// What is encoded together: up to 60 ms.
+    frame: [f32; MAX_SAMPLES * CHANNELS],
 }
 
 /// What a tick came to. RTP time moves on by what each variant says; so it keeps pace with the ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tick {
     /// Nothing to send, because no track has anything, or because a source that passes through is late. RTP time moves on
-    /// by the 960 samples of the tick.
+    /// by the [samples of the tick](Mixer::period).
     Idle,
-    /// Nothing to send, because a packet longer than 20 ms is still playing. RTP time has moved on with that packet.
+    /// Nothing to send, because a packet longer than the tick is still playing. RTP time has moved on with that packet.
     Hold,
     /// The first `len` bytes of the buffer are an Opus packet to be sent now.
     Frame {
@@ -54,6 +89,8 @@ pub enum Tick {
 pub enum Ended {
     /// All of it was played.
     Finished,
+    /// It was stopped.
+    Stopped,
     /// Its source failed; what had arrived until then was played.
     Failed(SourceError),
 }
@@ -74,6 +111,8 @@ pub struct Stats {
     pub oversized: u64,
     /// Of all tracks, those removed too: packets that could not be decoded.
     pub undecodable: u64,
+    /// Events that nobody asked for in time.
+    pub missed_events: u64,
 }
 
 impl Mixer {
@@ -81,15 +120,22 @@ impl Mixer {
     pub fn new(config: EncoderConfig) -> Self {
         Self {
             tracks: Vec::new(),
+            groups: Vec::new(),
+            happenings: Happenings::new(),
             ended: VecDeque::new(),
-            sum: vec![0.0; FRAME_SAMPLES * CHANNELS].into(),
-            clip: SoftClip::new(Channels::Stereo),
-            clipping: false,
+            spent: VecDeque::new(),
+            gain: Gain::new(1.0),
+            rack: Rack::new(),
+            ceiling: Ceiling::new(),
+            buffers: None,
             encode: Encode::new(config),
             ahead: 0,
+            mixed_ahead: false,
             more: false,
             passing: None,
-            tail: false,
+            solo: None,
+            tail: 0,
+            fading: false,
             stats: Stats::default(),
         }
     }
@@ -98,17 +144,30 @@ impl Mixer {
     pub fn add(&mut self, id: TrackId, track: Track) -> Option<Track> {
         let before = self.remove(id);
         self.tracks.push((id, track));
-        // Ending a track must not allocate.
+        // Ending a track, or saying what happens to it, must not allocate.
         self.ended.reserve(self.tracks.len());
+        self.happenings.reserve(self.tracks.len());
+        self.spent.reserve(self.tracks.len() + self.groups.len() + 2);
         before
     }
 
-    /// Takes a track out, in the middle of a sound if need be: fade it out before to avoid a click.
+    /// Takes a track out, in the middle of a sound if need be: [`stop`](Self::stop) ends it without a click.
     pub fn remove(&mut self, id: TrackId) -> Option<Track> {
-        let index = self.tracks.iter().position(|(other, _)| *other == id)?;
+        let index = self.index(id)?;
         let (_, track) = self.tracks.remove(index);
         self.keep_counts(track.stats);
         Some(track)
+    }
+
+    /// Ends a track: fades it out over `ramp`, or within a frame, and then says so by [`pop_ended`](Self::pop_ended).
+    pub fn stop(&mut self, id: TrackId, ramp: Duration) {
+        let period = self.period();
+        if let Some(index) = self.index(id)
+            && let Some((_, track)) = self.tracks.get_mut(index)
+            && !track.stop(ramp, period)
+        {
+            self.retire(index, Some(Ended::Stopped));
+        }
     }
 
     /// Moves a track's volume to `volume` (1.0 is as loud as its source) in a straight line over `ramp`, at least 5 ms.
@@ -120,8 +179,64 @@ impl Mixer {
 
     /// Pauses a track, or lets it go on from where it was.
     pub fn set_paused(&mut self, id: TrackId, paused: bool) {
+        let period = self.period();
+        if self.track(id).is_some_and(|track| track.set_paused(paused, period)) {
+            self.happenings.push(id, if paused { TrackEvent::Paused } else { TrackEvent::Resumed });
+        }
+    }
+
+    /// How often a track begins again from now on. Its [reader](crate::prefetch::Reader::set_loops) must be told too, and is
+    /// a little ahead: what it has read of a repetition that is not wanted any more is not played.
+    pub fn set_loops(&mut self, id: TrackId, loops: Loops) {
         if let Some(track) = self.track(id) {
-            track.set_paused(paused);
+            track.set_loops(loops);
+        }
+    }
+
+    /// Puts a track into another group.
+    pub fn set_group(&mut self, id: TrackId, group: GroupId) {
+        if let Some(track) = self.track(id) {
+            track.set_group(group);
+        }
+    }
+
+    /// Changes the effects of a track, without a click; returns what can be dropped already. More follows by
+    /// [`pop_spent`](Self::pop_spent).
+    pub fn set_effects(&mut self, id: TrackId, chain: Option<Chain>) -> Option<Chain> {
+        match self.index(id).and_then(|index| self.tracks.get_mut(index)) {
+            Some((_, track)) => {
+                self.fading = true;
+                track.rack().replace(chain)
+            }
+            None => chain,
+        }
+    }
+
+    /// Changes speed and pitch of a track; `fresh` was made with this timescale, and comes back when the track has a stretch
+    /// already.
+    pub fn set_timescale(
+        &mut self,
+        id: TrackId,
+        timescale: Timescale,
+        fresh: Option<Box<Stretch>>,
+    ) -> Option<Box<Stretch>> {
+        match self.track(id) {
+            Some(track) => track.set_timescale(timescale, fresh),
+            None => fresh,
+        }
+    }
+
+    /// Adds a timed event to a track, in place of one of the same name.
+    pub fn add_timer(&mut self, id: TrackId, timer: TimerId, when: When) {
+        if let Some(track) = self.track(id) {
+            track.timers().add(timer, when);
+        }
+    }
+
+    /// Takes a timed event back.
+    pub fn cancel_timer(&mut self, id: TrackId, timer: TimerId) {
+        if let Some(track) = self.track(id) {
+            track.timers().cancel(timer);
         }
     }
 
@@ -131,10 +246,49 @@ impl Mixer {
     ///
     /// There is no such track (any more). Either way the feed that is not needed comes back, to be dropped elsewhere.
     pub fn replace(&mut self, id: TrackId, feed: Feed, position: Duration) -> Result<Feed, Feed> {
-        match self.track(id) {
-            Some(track) => Ok(track.replace(feed, position)),
-            None => Err(feed),
+        let Some(track) = self.track(id) else { return Err(feed) };
+        let before = track.replace(feed, position);
+        self.happenings.push(id, TrackEvent::Seeked { position });
+        Ok(before)
+    }
+
+    /// Moves the volume of a group to `volume` in a straight line over `ramp`, at least 5 ms.
+    pub fn set_group_volume(&mut self, id: GroupId, volume: f32, ramp: Duration) {
+        self.group(id).gain.ramp(crate::track::limited(volume), sample(ramp, voice_model::SAMPLE_RATE));
+    }
+
+    /// Changes the effects of a group; returns what can be dropped already.
+    pub fn set_group_effects(&mut self, id: GroupId, chain: Option<Chain>) -> Option<Chain> {
+        self.fading = true;
+        self.group(id).rack.replace(chain)
+    }
+
+    /// Makes a group quieter while another one sounds, or not any more.
+    pub fn set_ducking(&mut self, id: GroupId, ducking: Option<Ducking>) {
+        self.group(id).set_ducking(ducking);
+        if let Some(Ducking { by, .. }) = ducking {
+            self.group(by);
         }
+        for index in 0..self.groups.len() {
+            let id = self.groups[index].id;
+            self.groups[index].is_trigger = self.groups.iter().any(|group| group.ducks_under() == Some(id));
+        }
+    }
+
+    /// Moves the volume of everything to `volume` in a straight line over `ramp`, at least 5 ms.
+    pub fn set_master_volume(&mut self, volume: f32, ramp: Duration) {
+        self.gain.ramp(crate::track::limited(volume), sample(ramp, voice_model::SAMPLE_RATE));
+    }
+
+    /// Changes the effects of everything; returns what can be dropped already.
+    pub fn set_master_effects(&mut self, chain: Option<Chain>) -> Option<Chain> {
+        self.fading = true;
+        self.rack.replace(chain)
+    }
+
+    /// Limits the sum with this; without one it is clipped softly. Returns what is not needed.
+    pub fn set_limiter(&mut self, limiter: Option<Box<Limiter>>) -> Option<Box<Limiter>> {
+        self.ceiling.set_limiter(limiter)
     }
 
     /// The place in its source that a track is at.
@@ -155,7 +309,7 @@ impl Mixer {
     /// Counters of all tracks.
     pub fn stats(&self) -> Stats {
         let tracks = self.tracks.iter().map(|(_, track)| track.stats);
-        tracks.fold(self.stats, Stats::with)
+        tracks.fold(Stats { missed_events: self.happenings.missed, ..self.stats }, Stats::with)
     }
 
     /// Changes the encoder's settings, from the next frame on.
@@ -163,10 +317,21 @@ impl Mixer {
         self.encode.configure(config);
     }
 
-    /// Whether ticks come to nothing until a track is added, goes on after a pause, or gets a packet pushed into its sink.
+    /// Settings of the encoder.
+    pub fn encoder(&self) -> EncoderConfig {
+        self.encode.config()
+    }
+
+    /// Samples from one tick to the next: 960, or 480 when frames of 10 ms are wanted.
+    pub fn period(&self) -> usize {
+        self.encode.frame().min(FRAME_SAMPLES)
+    }
+
+    /// Whether ticks come to nothing until a track is added, goes on after a pause, or gets something pushed into its sink.
     pub fn is_idle(&self) -> bool {
-        let resting = |(_, track): &(TrackId, Track)| track.is_resting();
-        self.ahead < FRAME_SAMPLES && !self.tail && self.ended.is_empty() && self.tracks.iter().all(resting)
+        let nothing_left = self.ahead < self.period() && self.tail == 0;
+        let nothing_to_say = self.ended.is_empty();
+        nothing_left && nothing_to_say && self.tracks.iter().all(|(_, track)| track.is_resting())
     }
 
     /// Whether packets are pushed into a track, by somebody who keeps time with it.
@@ -179,153 +344,42 @@ impl Mixer {
         self.ended.pop_front()
     }
 
-    /// Makes the frame of the next 20 ms in `out`, which should have room for 1,276 bytes.
-    pub fn tick(&mut self, out: &mut [u8]) -> Tick {
-        self.stats.ticks += 1;
-        if std::mem::take(&mut self.more) {
-            // The last tick was not played to its end: let its time have passed.
-            self.ahead = 0;
-        }
-        let mut lone = None;
-        let mut sounding = 0;
-        let mut muted = false;
-        let mut index = 0;
-        while let Some((_, track)) = self.tracks.get_mut(index) {
-            match track.activity() {
-                Activity::Over => {
-                    self.retire(index);
-                    continue;
+    /// The next thing that has happened to a track: call until `None` after each tick.
+    pub fn pop_event(&mut self) -> Option<(TrackId, TrackEvent)> {
+        self.happenings.pop()
+    }
+
+    /// The next thing that is to be dropped off the audio thread: call until `None` after each tick.
+    pub fn pop_spent(&mut self) -> Option<Spent> {
+        if self.fading {
+            let racks = self.tracks.iter_mut().map(|(_, track)| track.rack());
+            let racks = racks.chain(self.groups.iter_mut().map(|group| &mut group.rack)).chain([&mut self.rack]);
+            let mut fading = false;
+            for rack in racks {
+                if let Some(chain) = rack.take_spent() {
+                    return Some(Spent::Effects(Box::new(chain)));
                 }
-                Activity::Silent => {}
-                Activity::Muted => muted = true,
-                Activity::Mixed => sounding += 1,
-                Activity::Passing => {
-                    sounding += 1;
-                    lone = Some(index);
-                }
+                fading |= rack.is_fading();
             }
-            index += 1;
+            self.fading = fading;
         }
-        let holding = self.ahead >= FRAME_SAMPLES;
-        let passing = lone.filter(|_| sounding == 1);
-        if muted && (holding || passing.is_some() || sounding == 0) {
-            self.run_muted();
-        }
-        if holding {
-            self.ahead -= FRAME_SAMPLES;
-            return Tick::Hold;
-        }
-        match passing {
-            Some(index) => self.pass(index, out),
-            None if sounding > 0 => self.mix(out),
-            None => self.flush(out),
-        }
+        self.spent.pop_front()
     }
 
-    /// Makes the next frame of this tick, after one with `more`; [`Tick::Hold`] at any other time.
-    pub fn next_frame(&mut self, out: &mut [u8]) -> Tick {
-        if !std::mem::take(&mut self.more) {
-            return Tick::Hold;
-        }
-        let passing = self
-            .tracks
-            .iter_mut()
-            .position(|(id, track)| Some(*id) == self.passing && track.activity() == Activity::Passing);
-        // Unless somebody has changed the track between the two, its packet is there.
-        passing.map_or(Tick::Idle, |index| self.pass(index, out))
-    }
-
-    /// Sends the next packet of a track unmixed.
-    fn pass(&mut self, index: usize, out: &mut [u8]) -> Tick {
-        let Some((id, track)) = self.tracks.get_mut(index) else { return Tick::Idle };
-        let Some((len, mut samples)) = track.pass(out) else {
-            track.ran_dry();
-            return Tick::Idle;
-        };
-        self.ahead += samples;
-        let more = self.ahead < FRAME_SAMPLES && track.sendable(out.len()).is_some();
-        if !more {
-            if let Some(missing) = FRAME_SAMPLES.checked_sub(self.ahead).filter(|missing| *missing > 0) {
-                track.ran_dry();
-                samples += missing;
-                self.ahead += missing;
-            }
-            self.ahead -= FRAME_SAMPLES;
-        }
-        (self.more, self.passing) = (more, Some(*id));
-        self.stats.passthrough_frames += 1;
-        self.encode.pause();
-        self.tail = false;
-        if track.activity() == Activity::Over {
-            self.retire(index);
-        }
-        Tick::Frame { len, samples: samples as u32, more }
-    }
-
-    /// Mixes all tracks into one frame.
-    fn mix(&mut self, out: &mut [u8]) -> Tick {
-        self.sum.fill(0.0);
-        let mut index = 0;
-        while let Some((_, track)) = self.tracks.get_mut(index) {
-            if track.activity() != Activity::Silent {
-                track.mix(&mut self.sum);
-            }
-            if track.activity() == Activity::Over {
-                self.retire(index);
-            } else {
-                index += 1;
-            }
-        }
-        self.soft_clip();
-        self.tail = true;
-        self.encode(out)
-    }
-
-    /// Sends what the encoder still holds, once, when nothing sounds any more.
-    fn flush(&mut self, out: &mut [u8]) -> Tick {
-        if !std::mem::take(&mut self.tail) {
-            return Tick::Idle;
-        }
-        self.sum.fill(0.0);
-        self.encode(out)
-    }
-
-    fn encode(&mut self, out: &mut [u8]) -> Tick {
-        match self.encode.encode(&self.sum, out) {
-            Some(len) => {
-                self.stats.encoded_frames += 1;
-                Tick::Frame { len, samples: FRAME_SAMPLES as u32, more: false }
-            }
-            None => Tick::Idle,
-        }
-    }
-
-    /// Lets tracks at volume zero run on while nothing is mixed.
-    fn run_muted(&mut self) {
-        for (_, track) in &mut self.tracks {
-            if track.activity() == Activity::Muted {
-                track.mix(&mut self.sum);
-            }
-        }
-    }
-
-    /// Brings the sum into full scale. Looking for a peak first is an order of magnitude cheaper than libopus' clipper,
-    /// which must also see the frame after a clipped one, to end its curve where the signal crosses zero.
-    fn soft_clip(&mut self) {
-        let peak = self.sum.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        if peak > 1.0 || self.clipping {
-            self.clip.apply(&mut self.sum);
-        }
-        self.clipping = peak > 1.0;
-    }
-
-    fn retire(&mut self, index: usize) {
+    fn retire(&mut self, index: usize, how: Option<Ended>) {
         let (id, mut track) = self.tracks.remove(index);
+        track.settle(|happened| self.happenings.push(id, TrackEvent::from(happened)));
         self.keep_counts(track.stats);
-        let ended = match track.feed().end() {
-            Some(Err(error)) => Ended::Failed(error.clone()),
+        let was_cut = track.is_cut();
+        let ended = how.unwrap_or_else(|| match track.feed().end() {
+            Some(Err(error)) if !was_cut => Ended::Failed(error.clone()),
             _ => Ended::Finished,
-        };
+        });
+        for (_, next) in &mut self.tracks {
+            if next.crossfade().is_some_and(|(before, _)| before == id) {
+                next.begin(0);
+            }
+        }
         self.ended.push_back((id, ended, track));
     }
 
@@ -333,8 +387,21 @@ impl Mixer {
         self.stats = self.stats.with(stats);
     }
 
+    fn index(&self, id: TrackId) -> Option<usize> {
+        self.tracks.iter().position(|(other, _)| *other == id)
+    }
+
     fn track(&mut self, id: TrackId) -> Option<&mut Track> {
         self.tracks.iter_mut().find(|(other, _)| *other == id).map(|(_, track)| track)
+    }
+
+    /// This group, which is made when it is first needed.
+    fn group(&mut self, id: GroupId) -> &mut Group {
+        let index = self.groups.iter().position(|group| group.id == id).unwrap_or_else(|| {
+            self.groups.push(Group::new(id));
+            self.groups.len() - 1
+        });
+        &mut self.groups[index]
     }
 }
 

@@ -1,13 +1,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use voice_model::{CHANNELS, FRAME_SAMPLES, SAMPLE_RATE};
+use voice_model::SAMPLE_RATE;
 
 use crate::decode::Decode;
+use crate::effects::{Chain, Rack, Stretch, Timescale};
 use crate::gain::Gain;
+use crate::history::History;
 use crate::opus;
-use crate::prefetch::{Feed, Record, Ring};
+use crate::prefetch::{Feed, Kind, Loops};
 use crate::source::sample;
+
+mod fade;
+mod gauge;
+mod play;
+mod timer;
+
+use fade::Fade;
+pub use gauge::{Gauge, Phase};
+pub(crate) use play::{Activity, Happened};
+use timer::Timers;
+pub use timer::{TimerId, When};
 
 /// Loudest a track can be made: 40 dB above what it is.
 const MAX_VOLUME: f32 = 100.0;
@@ -16,19 +29,64 @@ const MAX_VOLUME: f32 = 100.0;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TrackId(pub u64);
 
+/// The name of a group of tracks, which have a volume and effects together, and can duck under another group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct GroupId(pub u8);
+
+impl GroupId {
+    /// Where tracks are that nobody put elsewhere.
+    pub const MUSIC: Self = Self(0);
+    /// Speech.
+    pub const SPEECH: Self = Self(1);
+    /// Sound effects.
+    pub const EFFECTS: Self = Self(2);
+}
+
 /// A feed with its settings and its place, as a [`Mixer`](crate::Mixer) plays it.
 pub struct Track {
     feed: Feed,
     volume: f32,
     paused: bool,
     gain: Gain,
+    group: GroupId,
+    rack: Rack,
+    stretch: Option<Box<Stretch>>,
+    /// Speed and pitch are the source's own again: what the stretch holds is played, nothing more goes through it.
+    unstretching: bool,
+    /// On the way to or from another track.
+    fade: Option<Fade>,
+    /// Plays when this one is about to end: so many samples before its end.
+    after: Option<(TrackId, u64)>,
+    loops: Loops,
+    /// Where in the source the counting of `taken` began, and at which count.
     base: Duration,
-    /// Samples of the audio that left the feed since `base`; some of them may still be in `decode`.
-    left: u64,
+    since: u64,
+    /// Samples of the audio that left the feed; some of them may still be in `decode` or `stretch`.
+    taken: u64,
+    /// Of feeds before this one: samples that were played.
+    earlier: u64,
     started: bool,
+    /// What its owner has been told: that it can play, that it does, where it is, that audio is missing.
+    announced: bool,
+    was_started: bool,
+    told: Duration,
+    was_dry: bool,
+    /// Samples played since then.
+    elapsed: u64,
+    /// It ends here: repetitions that were read ahead are not wanted any more.
+    cut: bool,
+    /// It was mixed in this period, behind the one that it waited for.
+    joined: bool,
+    /// It fades out, to be removed when that is done.
+    stopping: bool,
+    dry: bool,
+    /// Samples that effects still sound for after the audio.
+    tail: u32,
     decode: Option<Box<Decode>>,
-    /// The packet that was sent last, unmixed, since then nothing was decoded.
-    passed: Vec<u8>,
+    /// The packets that were sent last, unmixed: since then nothing was decoded.
+    passed: History,
+    timers: Timers,
+    gauge: Told,
     pub(crate) stats: TrackStats,
 }
 
@@ -44,35 +102,40 @@ pub struct TrackStats {
     pub undecodable: u64,
 }
 
-/// What a track has to say to this tick.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Activity {
-    /// Nothing: paused, not ready yet, or an idle sink.
-    Silent,
-    /// It runs, at volume zero.
-    Muted,
-    /// It must be mixed.
-    Mixed,
-    /// It can pass through if nothing else sounds.
-    Passing,
-    /// It has ended and all of it was played.
-    Over,
-}
-
 impl Track {
-    /// A track that plays `feed` from its beginning, at full volume.
+    /// A track that plays `feed` from its beginning, at full volume, among the [music](GroupId::MUSIC).
     pub fn new(feed: Feed) -> Self {
         Self {
             feed,
             volume: 1.0,
             paused: false,
             gain: Gain::new(1.0),
+            group: GroupId::MUSIC,
+            rack: Rack::new(),
+            stretch: None,
+            unstretching: false,
+            fade: None,
+            after: None,
+            loops: Loops::default(),
             base: Duration::ZERO,
-            left: 0,
+            since: 0,
+            taken: 0,
+            earlier: 0,
             started: false,
+            announced: false,
+            was_started: false,
+            told: Duration::ZERO,
+            was_dry: false,
+            elapsed: 0,
+            cut: false,
+            joined: false,
+            stopping: false,
+            dry: false,
+            tail: 0,
             decode: None,
-            // The largest packet that a datagram takes, so that the audio thread need not grow it.
-            passed: Vec::with_capacity(opus::MAX_FRAME + 1),
+            passed: History::default(),
+            timers: Timers::default(),
+            gauge: Told(Gauge::default()),
             stats: TrackStats::default(),
         }
     }
@@ -81,7 +144,7 @@ impl Track {
     #[must_use]
     pub fn volume(mut self, volume: f32) -> Self {
         self.volume = limited(volume);
-        self.gain = Gain::new(if self.paused { 0.0 } else { self.volume });
+        self.gain = Gain::new(self.level());
         self
     }
 
@@ -89,15 +152,65 @@ impl Track {
     #[must_use]
     pub fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
-        self.gain = Gain::new(if paused { 0.0 } else { self.volume });
+        self.gain = Gain::new(self.level());
+        self
+    }
+
+    /// Beginning silent, and as loud as it should be after `ramp`.
+    #[must_use]
+    pub fn fade_in(mut self, ramp: Duration) -> Self {
+        let level = self.level();
+        self.gain = Gain::new(0.0);
+        self.gain.ramp(level, sample(ramp, SAMPLE_RATE));
+        self
+    }
+
+    /// In this group.
+    #[must_use]
+    pub fn group(mut self, group: GroupId) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// With these effects.
+    #[must_use]
+    pub fn effects(mut self, chain: Chain) -> Self {
+        self.rack.replace(Some(chain));
+        self
+    }
+
+    /// With another speed or pitch.
+    #[must_use]
+    pub fn stretch(mut self, stretch: Option<Box<Stretch>>) -> Self {
+        self.stretch = stretch;
+        self
+    }
+
+    /// Waiting for another track: it begins with the sample after that one's last, or `crossfade` before its end, while
+    /// that one fades out. At once when there is no such track.
+    #[must_use]
+    pub fn after(mut self, id: TrackId, crossfade: Duration) -> Self {
+        self.after = Some((id, sample(crossfade, SAMPLE_RATE)));
+        self
+    }
+
+    /// Whose feed repeats so often ([`prefetch::Config::loops`](crate::prefetch::Config)).
+    #[must_use]
+    pub fn loops(mut self, loops: Loops) -> Self {
+        self.loops = loops;
         self
     }
 
     /// With a feed that begins at this position of the source.
     #[must_use]
     pub fn position(mut self, position: Duration) -> Self {
-        self.base = position;
+        (self.base, self.told) = (position, position);
         self
+    }
+
+    /// Where it is, for any thread to read at any time.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.0.clone()
     }
 
     /// Its feed, for instance to drop it where that may take a while.
@@ -107,49 +220,170 @@ impl Track {
 
     pub(crate) fn set_volume(&mut self, volume: f32, ramp: Duration) {
         self.volume = limited(volume);
-        if !self.paused {
+        if !self.paused && !self.stopping {
             self.gain.ramp(self.volume, sample(ramp, SAMPLE_RATE));
         }
     }
 
-    /// PCM fades in and out over a few milliseconds; packets, which may be on their way unmixed, stop and go.
-    pub(crate) fn set_paused(&mut self, paused: bool) {
-        if self.paused == paused {
-            return;
+    /// What is mixed fades in and out within `frames`; packets on their way unmixed stop and go.
+    pub(crate) fn set_paused(&mut self, paused: bool, frames: usize) -> bool {
+        if self.paused == paused || self.stopping {
+            return false;
         }
         self.paused = paused;
-        let level = if paused { 0.0 } else { self.volume };
-        match self.feed.ring() {
-            Some(Ring::Pcm(_)) if self.started => self.gain.ramp(level, 0),
+        let level = self.level();
+        match self.feed.kind() {
+            Some(Kind::Pcm) if self.started => self.gain.ramp(level, 0),
+            // Whole frames, so that packets stay where they are among frames.
+            Some(Kind::Packets) if self.is_mixed() => self.gain.ramp_within(level, frames as u64),
             _ => self.gain = Gain::new(level),
         }
+        if self.is_paused() {
+            self.gauge.0.set_phase(Phase::Paused);
+        }
+        true
+    }
+
+    /// Begins its end: fades out over `ramp`, at least what a click needs. `false` when it makes no sound: remove it at once.
+    pub(crate) fn stop(&mut self, ramp: Duration, frames: usize) -> bool {
+        let sounds = self.is_mixed() || (!ramp.is_zero() && self.started);
+        if self.is_paused() || !sounds {
+            return false;
+        }
+        self.stopping = true;
+        self.gain.ramp_within(0.0, sample(ramp, SAMPLE_RATE).max(frames as u64));
+        true
+    }
+
+    /// How often it begins again from now on; what its reader has read ahead beyond that is not played.
+    pub(crate) fn set_loops(&mut self, loops: Loops) {
+        self.loops = loops;
+    }
+
+    pub(crate) fn set_group(&mut self, group: GroupId) {
+        self.group = group;
+    }
+
+    pub(crate) fn rack(&mut self) -> &mut Rack {
+        &mut self.rack
+    }
+
+    /// Changes speed and pitch, by `fresh` when there is no stretch yet; returns what is not needed.
+    pub(crate) fn set_timescale(&mut self, timescale: Timescale, fresh: Option<Box<Stretch>>) -> Option<Box<Stretch>> {
+        let Some(stretch) = &mut self.stretch else {
+            self.stretch = fresh;
+            return None;
+        };
+        self.unstretching = timescale == Timescale::default();
+        stretch.set(timescale);
+        fresh
+    }
+
+    pub(crate) fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
     }
 
     /// Goes on with another feed; returns the one before.
     pub(crate) fn replace(&mut self, feed: Feed, position: Duration) -> Feed {
-        (self.base, self.left, self.started) = (position, 0, false);
+        self.earlier = self.played();
+        (self.base, self.since, self.taken, self.started) = (position, 0, 0, false);
+        (self.cut, self.dry, self.tail, self.told, self.elapsed) = (false, false, 0, position, 0);
         self.passed.clear();
         if let Some(decode) = &mut self.decode {
-            decode.resume(&[]);
+            decode.resume(&self.passed, &mut []);
+        }
+        if let Some(stretch) = &mut self.stretch {
+            stretch.reset();
         }
         if self.paused {
             self.gain = Gain::new(0.0);
         }
+        self.tell_gauge();
         std::mem::replace(&mut self.feed, feed)
     }
 
     /// The place in the source that is heard next.
     pub(crate) fn place(&self) -> Duration {
-        self.base + opus::time(self.left.saturating_sub(self.decoded() as u64))
+        self.base + opus::time((self.taken - self.since).saturating_sub(self.held()))
+    }
+
+    /// Samples of the source that were played.
+    fn played(&self) -> u64 {
+        self.earlier + self.taken.saturating_sub(self.held())
+    }
+
+    /// Samples that left the feed and were not played yet.
+    fn held(&self) -> u64 {
+        self.decoded() as u64 + self.stretch.as_ref().map_or(0, |stretch| stretch.held())
+    }
+
+    /// Samples until its end, when that is known: it does not repeat, and its length is known or all of it is here.
+    pub(crate) fn remaining(&mut self) -> Option<u64> {
+        if self.loops != Loops::Times(0) {
+            return None;
+        }
+        let speed = self.stretch.as_ref().map_or(1.0, |stretch| stretch.speed());
+        let source = if self.feed.end().is_some() && self.feed.kind() == Some(Kind::Pcm) {
+            self.feed.frames() as u64 + self.held()
+        } else {
+            self.feed.length()?.saturating_sub(sample(self.place(), SAMPLE_RATE))
+        };
+        Some((source as f64 / speed) as u64)
     }
 
     pub(crate) fn is_paused(&self) -> bool {
         self.paused && self.gain.is_steady()
     }
 
-    /// Paused, or a sink that nobody has pushed anything into.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether a repetition that was not wanted was cut off.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Whether it could begin at once.
+    pub(crate) fn is_ready(&mut self, frames: usize) -> bool {
+        match self.feed.kind() {
+            None => false,
+            Some(Kind::Pcm) => self.feed.frames() >= frames,
+            Some(Kind::Packets) => !self.feed.is_empty(),
+        }
+    }
+
+    /// It begins in the middle of a period, where the one before ended.
+    pub(crate) fn join(&mut self) {
+        self.joined = true;
+    }
+
+    /// Whether it was mixed in this period already, because the one before ended in it. `from` is where it is wanted now.
+    pub(crate) fn has_joined(&mut self, from: usize) -> bool {
+        from == 0 && std::mem::take(&mut self.joined)
+    }
+
+    /// Whether it waits for this track; how long it fades in while that one ends.
+    pub(crate) fn crossfade(&self) -> Option<(TrackId, u64)> {
+        self.after
+    }
+
+    /// Lets it begin, fading in over so many samples.
+    pub(crate) fn begin(&mut self, crossfade: u64) {
+        self.after = None;
+        if crossfade > 0 {
+            self.fade = Some(Fade::inward(crossfade));
+        }
+    }
+
+    /// Lets it fade out over its last samples.
+    pub(crate) fn give_way(&mut self, crossfade: u64) {
+        self.fade = Some(Fade::outward(crossfade));
+    }
+
+    /// Paused, waiting for another one, or a sink that nobody has pushed anything into.
     pub(crate) fn is_resting(&self) -> bool {
-        self.is_paused() || (self.feed.is_idle_sink() && self.decoded() == 0)
+        self.is_paused() || self.after.is_some() || (self.feed.is_idle_sink() && self.decoded() == 0)
     }
 
     /// A sink that is not paused, and has packets.
@@ -161,125 +395,51 @@ impl Track {
         &mut self.feed
     }
 
+    pub(crate) fn in_group(&self) -> GroupId {
+        self.group
+    }
+
     /// Decoded frames that were not played yet.
     fn decoded(&self) -> usize {
         self.decode.as_ref().map_or(0, |decode| decode.frames())
     }
 
-    /// What to do with it in this tick.
-    pub(crate) fn activity(&mut self) -> Activity {
-        if self.is_paused() {
-            return Activity::Silent;
-        }
-        let ended = self.feed.end().is_some();
-        let (sink, decoded, started) = (self.feed.is_sink(), self.decoded(), self.started);
-        let (ready, empty, packets) = match self.feed.ring() {
-            None => (false, true, false),
-            Some(Ring::Pcm(ring)) => (ring.slots() >= FRAME_SAMPLES * CHANNELS, ring.is_empty(), false),
-            Some(Ring::Opus(ring)) => (!ring.is_empty(), ring.is_empty() && decoded == 0, true),
+    /// What its gain should come to.
+    fn level(&self) -> f32 {
+        if self.paused { 0.0 } else { self.volume }
+    }
+
+    fn tell_gauge(&self) {
+        let phase = match () {
+            () if self.is_paused() => Phase::Paused,
+            () if self.started => Phase::Playing,
+            () => Phase::Waiting,
         };
-        if ended && empty {
-            Activity::Over
-        } else if (sink && empty) || !(started || ready || ended) {
-            Activity::Silent
-        } else if self.gain.is_silent() {
-            Activity::Muted
-        } else if packets && decoded == 0 && self.gain.is_unity() {
-            Activity::Passing
-        } else {
-            Activity::Mixed
-        }
+        self.gauge.0.set(phase, self.place(), self.played());
     }
+}
 
-    /// Adds one frame of it to `sum`.
-    pub(crate) fn mix(&mut self, sum: &mut [f32]) {
-        let ended = self.feed.end().is_some();
-        // A track that fades into a pause plays no further than the fade goes.
-        let wanted = if self.paused { FRAME_SAMPLES.min(self.gain.left() as usize) } else { FRAME_SAMPLES };
-        let partial = ended || self.feed.is_sink();
-        let Self { feed, gain, decode, passed, .. } = self;
-        let played = match feed.ring() {
-            None => return,
-            Some(Ring::Pcm(ring)) => {
-                let frames = (ring.slots() / CHANNELS).min(wanted);
-                let frames = if frames < wanted && !partial { 0 } else { frames };
-                if let Ok(chunk) = ring.read_chunk(frames * CHANNELS) {
-                    let (first, second) = chunk.as_slices();
-                    let (head, tail) = sum[..frames * CHANNELS].split_at_mut(first.len());
-                    gain.add(first, head);
-                    gain.add(second, tail);
-                    chunk.commit_all();
-                }
-                self.left += frames as u64;
-                frames
-            }
-            Some(Ring::Opus(_)) => {
-                let fresh = decode.is_none();
-                let decode = decode.get_or_insert_with(|| Box::new(Decode::new()));
-                if fresh || !passed.is_empty() {
-                    decode.resume(passed);
-                    passed.clear();
-                }
-                let decoded = decode.fill(feed);
-                self.left += decoded.audible;
-                self.stats.oversized += decoded.oversized;
-                self.stats.undecodable += decoded.undecodable;
-                let frames = decode.frames().min(wanted);
-                let frames = if frames < wanted && !partial { 0 } else { frames };
-                gain.add(decode.take(frames), &mut sum[..frames * CHANNELS]);
-                frames
-            }
-        };
-        self.started |= played > 0;
-        self.stats.underruns += u64::from(played < wanted && !partial);
-    }
+/// A gauge that is told when its track is no more.
+struct Told(Gauge);
 
-    /// Copies its next packet to `out`: its length and its samples. `None` when there is none.
-    pub(crate) fn pass(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
-        let record = self.sendable(out.len())?;
-        let len = usize::from(record.len);
-        self.feed.pop(record, out);
-        self.left += record.audible();
-        self.passed.clear();
-        self.passed.extend_from_slice(&out[..len]);
-        self.started = true;
-        Some((len, usize::from(record.samples)))
-    }
-
-    /// The next packet that fits into `room` and is heard; what does not, or is not, is dropped on the way.
-    pub(crate) fn sendable(&mut self, room: usize) -> Option<Record> {
-        loop {
-            let record = self.feed.peek()?;
-            let fits = (1..=room).contains(&usize::from(record.len));
-            if fits && !record.is_preroll() {
-                return Some(record);
-            }
-            self.feed.skip(record);
-            self.left += record.audible();
-            self.stats.oversized += u64::from(!fits);
-        }
-    }
-
-    /// Counts a tick without the packet that should have been there.
-    pub(crate) fn ran_dry(&mut self) {
-        let expected = self.started && !self.feed.is_sink() && self.feed.end().is_none();
-        self.stats.underruns += u64::from(expected);
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Ended);
     }
 }
 
 impl fmt::Debug for Track {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { feed, volume, paused, stats, .. } = self;
         f.debug_struct("Track")
-            .field("feed", feed)
-            .field("volume", volume)
-            .field("paused", paused)
-            .field("position", &self.place())
-            .field("stats", stats)
+            .field("feed", &self.feed)
+            .field("place", &self.place())
+            .field("volume", &self.volume)
+            .field("paused", &self.paused)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }
 
-fn limited(volume: f32) -> f32 {
+pub(crate) fn limited(volume: f32) -> f32 {
     if volume.is_nan() { 0.0 } else { volume.clamp(0.0, MAX_VOLUME) }
 }

@@ -233,6 +233,7 @@ impl Running {
             Notice::TrackEnded { id, ended, .. } => {
                 let end = match ended {
                     mixer::Ended::Failed(error) => TrackEnd::Failed(error),
+                    mixer::Ended::Stopped => TrackEnd::Stopped,
                     _ => TrackEnd::Finished,
                 };
                 self.track_ended(id, end);

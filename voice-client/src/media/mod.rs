@@ -6,6 +6,7 @@
 //! Control and media have different owners. [`Update`] is all that control says to media, [`Notice`] all that media
 //! says to control.
 
+mod command;
 mod guard;
 mod held;
 mod inbound;
@@ -13,11 +14,12 @@ mod openers;
 mod outbound;
 
 use crypto::{Key, Mode};
-use mixer::{Ended, Track, TrackId};
+use mixer::{Ended, Track, TrackEvent, TrackId};
 use model::{RtpTime, Seq, Ssrc, UserId};
 
+pub use command::{Command, Removed};
 pub use inbound::{Arrival, Inbound, InboundSettings, Sink};
-pub use outbound::{Command, Outbound, OutboundSettings, Prepared, Removed};
+pub use outbound::{Outbound, OutboundSettings, Prepared};
 
 /// Room for one datagram: Discord's media stays below the usual MTU.
 pub(crate) const PACKET: usize = 1_500;
@@ -74,7 +76,14 @@ pub enum Notice {
     Farewelled,
     /// The sealer has no nonce left.
     KeyExhausted,
-    /// A track ended by itself; it is dropped by who reads this.
+    /// Something has happened to a track.
+    Track {
+        /// Which one.
+        id: TrackId,
+        /// What.
+        event: TrackEvent,
+    },
+    /// A track ended; it is dropped by who reads this.
     TrackEnded {
         /// Which one.
         id: TrackId,

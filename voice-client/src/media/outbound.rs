@@ -9,14 +9,14 @@
 use std::time::Duration;
 
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
-use mixer::prefetch::Feed;
-use mixer::{EncoderConfig, Ended, Mixer, Tick, Track, TrackId};
+use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId};
 use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
 use udp::Outgoing;
 
 use super::guard::{self, Guard, Guarded};
-use super::{PACKET, Session, Update};
+use super::{Command, PACKET, Removed, Session, Update};
 use crate::config::Config;
+use crate::encoder::EncoderSettings;
 use crate::stats::Sent;
 
 /// RTP header without CSRC and extension: all that we send.
@@ -27,12 +27,18 @@ const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 /// The sending half of one call's media.
 pub struct Outbound {
     mixer: Mixer,
+    /// The encoder as it was asked for; what is left open is filled in by what was heard of channel and server.
+    encoder: EncoderSettings,
+    channel_bitrate: Option<u32>,
+    reported_loss: u8,
     backend: Backend,
     transport: Option<Transport>,
     guard: Guard,
     /// Beats that tracks wait for the first key of a session.
     patience: u32,
     muted: bool,
+    /// Muted tracks stand still.
+    holding: bool,
     farewell: bool,
     /// Silence frames that speech still needs for its end.
     tail: u32,
@@ -48,7 +54,7 @@ pub struct Outbound {
 /// What an [`Outbound`] is told once.
 pub struct OutboundSettings {
     /// Opus encoder.
-    pub encoder: EncoderConfig,
+    pub encoder: EncoderSettings,
     /// Implementation of the transport ciphers.
     pub backend: Backend,
     /// Whether nothing is sent at first.
@@ -91,57 +97,21 @@ pub enum Prepared {
     Rest,
 }
 
-/// What handles of the application say to the mixer. Applied between beats.
-pub enum Command {
-    /// Play this track, beside what plays already.
-    Add {
-        /// Its name from now on.
-        id: TrackId,
-        /// The track.
-        track: Box<Track>,
-    },
-    /// End a track.
-    Stop(TrackId),
-    /// Hold a track, or let it go on.
-    Pause {
-        /// Which one.
-        id: TrackId,
-        /// Whether it is held.
-        paused: bool,
-    },
-    /// Move a track's volume.
-    Volume {
-        /// Which one.
-        id: TrackId,
-        /// Where to; 1.0 is as loud as the source.
-        volume: f32,
-        /// How long it takes.
-        ramp: Duration,
-    },
-    /// Let a track go on elsewhere: the second half of a seek.
-    Replace {
-        /// Which one.
-        id: TrackId,
-        /// What comes from there.
-        feed: Feed,
-        /// Where that is.
-        position: Duration,
-    },
-    /// Change the encoder's settings.
-    Encoder(EncoderConfig),
-}
-
 impl Outbound {
     /// Without a session nothing is sent, and tracks wait.
     pub fn new(settings: &OutboundSettings) -> Self {
         let OutboundSettings { encoder, backend, muted, e2ee_hold } = *settings;
         Self {
-            mixer: Mixer::new(encoder),
+            mixer: Mixer::new(encoder.resolve(None, 0)),
+            encoder,
+            channel_bitrate: None,
+            reported_loss: 0,
             backend,
             transport: None,
             guard: Guard::new(),
             patience: u32::try_from(e2ee_hold.as_millis() / FRAME.as_millis()).unwrap_or(u32::MAX),
             muted,
+            holding: false,
             farewell: false,
             tail: 0,
             exhausted: false,
@@ -182,22 +152,29 @@ impl Outbound {
         self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, ahead });
     }
 
-    /// Applies a command; what it removed comes back, to be dropped off the audio thread.
+    /// Applies a command; what is not needed any more comes back, to be dropped off the audio thread.
     pub fn command(&mut self, command: Command) -> Option<Removed> {
         match command {
-            Command::Add { id, track } => {
-                return self.mixer.add(id, *track).map(|track| Removed::Track(id, Box::new(track)));
+            Command::Mute { muted, hold } => (self.muted, self.holding) = (muted, hold),
+            Command::ChannelBitrate(bits) => {
+                self.channel_bitrate = Some(bits);
+                self.configure();
             }
-            Command::Stop(id) => return self.mixer.remove(id).map(|track| Removed::Track(id, Box::new(track))),
-            Command::Pause { id, paused } => self.mixer.set_paused(id, paused),
-            Command::Volume { id, volume, ramp } => self.mixer.set_volume(id, volume, ramp),
-            Command::Replace { id, feed, position } => {
-                let (Ok(feed) | Err(feed)) = self.mixer.replace(id, feed, position);
-                return Some(Removed::Feed(Box::new(feed)));
+            Command::Loss(percent) => {
+                self.reported_loss = percent;
+                self.configure();
             }
-            Command::Encoder(config) => self.mixer.configure(config),
+            Command::Encoder(settings) => {
+                self.encoder = settings;
+                self.configure();
+            }
+            command => return command.apply(&mut self.mixer),
         }
         None
+    }
+
+    fn configure(&mut self) {
+        self.mixer.configure(self.encoder.resolve(self.channel_bitrate, self.reported_loss));
     }
 
     /// The position of a track, `None` when there is no such track.
@@ -205,9 +182,29 @@ impl Outbound {
         self.mixer.position(id)
     }
 
-    /// A track that ended by itself since the last call, to be dropped off the audio thread.
+    /// A track that ended since the last call, to be dropped off the audio thread.
     pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Track)> {
         self.mixer.pop_ended()
+    }
+
+    /// Something that has happened to a track.
+    pub fn pop_event(&mut self) -> Option<(TrackId, TrackEvent)> {
+        self.mixer.pop_event()
+    }
+
+    /// Something that is not needed any more, to be dropped off the audio thread.
+    pub fn pop_spent(&mut self) -> Option<Spent> {
+        self.mixer.pop_spent()
+    }
+
+    /// Time from one beat to the next: 20 ms, or 10 when frames are that short. A command may change it.
+    pub fn beat(&self) -> Duration {
+        if self.mixer.period() < FRAME_SAMPLES { FRAME / 2 } else { FRAME }
+    }
+
+    /// Counters of the mixer.
+    pub fn mixed(&self) -> mixer::Stats {
+        self.mixer.stats()
     }
 
     /// Whether leaving may go on: the end of speech was sent, and a beat has passed since for it to arrive, or it cannot
@@ -223,14 +220,19 @@ impl Outbound {
 
     /// Whether beats come to nothing until something is added or changed.
     pub fn is_idle(&self) -> bool {
-        self.transport.is_none() || (self.tail == 0 && (self.farewell || self.mixer.is_idle()))
+        self.transport.is_none() || (self.tail == 0 && (self.farewell || self.is_held() || self.mixer.is_idle()))
     }
 
-    /// Prepares the next packet. `beats` is how many periods of 20 ms have passed since the last call, at least 1:
-    /// RTP time runs on over those that were skipped, tracks do not.
+    /// Whether tracks stand still because we are muted.
+    fn is_held(&self) -> bool {
+        self.muted && self.holding
+    }
+
+    /// Prepares the next packet. `beats` is how many [beats](Self::beat) have passed since the last call, at least 1: RTP time
+    /// runs on over those that were skipped, tracks do not.
     pub fn prepare(&mut self, beats: u32) -> Prepared {
         let Some(transport) = &mut self.transport else { return Prepared::Rest };
-        let elapsed = u64::from(beats) * FRAME_SAMPLES as u64;
+        let elapsed = u64::from(beats) * self.mixer.period() as u64;
         match u64::from(transport.ahead).checked_sub(elapsed) {
             Some(ahead) => transport.ahead = ahead as u32,
             None => {
@@ -239,7 +241,7 @@ impl Outbound {
                 transport.ahead = 0;
             }
         }
-        if self.farewell {
+        if self.farewell || self.is_held() {
             return self.prepare_silence();
         }
         // The beginning of a first track is worth a wait for the first key; who pushes packets in time is not held up.
@@ -300,6 +302,10 @@ impl Outbound {
 
     /// The end of speech: five silence frames, each a packet of its own, then nothing.
     fn prepare_silence(&mut self) -> Prepared {
+        if self.transport.as_ref().is_some_and(|transport| transport.ahead > 0) {
+            // The frame before lasts longer than a beat.
+            return Prepared::Nothing;
+        }
         let Some(left) = self.tail.checked_sub(1) else {
             self.marker = true;
             return if self.is_idle() { Prepared::Rest } else { Prepared::Nothing };
@@ -358,14 +364,4 @@ impl Outbound {
         self.marker = true;
         Prepared::Nothing
     }
-}
-
-/// What is to be dropped off the audio thread, because that frees memory.
-pub enum Removed {
-    /// A track that was stopped, or replaced by one of the same id.
-    Track(TrackId, Box<Track>),
-    /// A feed that another one took the place of.
-    Feed(Box<Feed>),
-    /// All of a call's sending half.
-    Call(Box<Outbound>),
 }

@@ -64,6 +64,11 @@ impl Rig {
         packets
     }
 
+    /// What was mixed last.
+    fn sum(&self) -> &[f32] {
+        self.mixer.buffers.as_ref().map_or(&[], |buffers| &buffers.sum[..])
+    }
+
     fn ended(&mut self) -> Vec<(u64, Ended)> {
         std::iter::from_fn(|| self.mixer.pop_ended()).map(|(id, ended, _)| (id.0, ended)).collect()
     }
@@ -95,7 +100,7 @@ fn case_1_pcm_of_any_length_is_played_to_the_last_sample() {
         let mut sum = Vec::new();
         while rig.mixer.position(TrackId(1)).is_some() {
             assert!(matches!(rig.tick(), Tick::Frame { .. }));
-            sum.extend_from_slice(&rig.mixer.sum);
+            sum.extend_from_slice(rig.sum());
         }
         let frames = bytes.div_ceil(4);
         assert_eq!(sum.len(), frames.div_ceil(FRAME_SAMPLES) * FRAME_SAMPLES * CHANNELS, "{bytes} bytes");
@@ -138,7 +143,7 @@ fn tracks_are_summed_at_their_volumes() {
         rig.mixer.add(TrackId(id), Track::new(feed).volume(volume));
     }
     rig.tick();
-    assert!(rig.mixer.sum.iter().all(|sample| *sample == 0.75));
+    assert!(rig.sum().iter().all(|sample| *sample == 0.75));
     assert_eq!(rig.mixer.stats().encoded_frames, 1);
 }
 
@@ -150,7 +155,7 @@ fn the_sum_never_exceeds_full_scale() {
     }
     for _ in 0..50 {
         rig.tick();
-        assert!(rig.mixer.sum.iter().all(|sample| sample.abs() <= 1.0));
+        assert!(rig.sum().iter().all(|sample| sample.abs() <= 1.0));
     }
 }
 
@@ -163,7 +168,7 @@ fn volume_moves_in_a_line() {
     let mut levels = Vec::new();
     for _ in 0..2 {
         rig.tick();
-        levels.extend(rig.mixer.sum.chunks_exact(2).map(|frame| frame[0]));
+        levels.extend(rig.sum().chunks_exact(2).map(|frame| frame[0]));
     }
     assert!(levels.windows(2).all(|pair| (-1e-6..0.001).contains(&(pair[0] - pair[1]))));
     assert!((levels[719] - 0.5).abs() < 1e-3 && levels[1_440] == 0.0);
@@ -253,29 +258,64 @@ fn a_tick_that_the_last_short_packet_does_not_fill_is_counted_as_time() {
     assert_eq!(rig.mixer.stats().underruns, 0);
 }
 
-#[test]
-fn no_packet_is_lost_or_repeated_when_something_else_sounds_for_a_while() {
-    for durations in [vec![960; 40], vec![480; 80], vec![2_880; 14]] {
-        let packets = opus(&durations);
-        let ticks_per_packet = (durations[0] / 960).max(1);
-        let packets_per_tick = (960 / durations[0]).max(1);
-        let mut rig = Rig::new();
-        rig.add(1, Packets::new(packets.clone()));
-        let mut passed = Vec::new();
-        for _ in 0..2 * ticks_per_packet {
-            passed.extend(rig.packets());
-        }
-        assert_eq!(passed, packets[..2 * packets_per_tick]);
-        rig.add(2, Tone::new(440.0, 0.2, Some(TICK * 6)));
-        for _ in 0..6 {
-            assert!(matches!(rig.tick(), Tick::Frame { samples: 960, more: false, .. }));
-        }
-        assert!(matches!(rig.ended()[..], [(2, Ended::Finished)]));
-        assert_eq!(rig.mixer.position(TrackId(1)), Some(TICK * (2 * ticks_per_packet + 6) as u32));
-        let next = 2 * packets_per_tick + 6 * packets_per_tick / ticks_per_packet;
-        assert_eq!(rig.packets(), packets[next..next + packets_per_tick]);
-        assert_eq!(rig.mixer.stats().encoded_frames, 6);
+/// What is heard of packets.
+fn decode(packets: &[Vec<u8>]) -> Vec<f32> {
+    let mut decoder = Decoder::new(48_000, Channels::Stereo).expect("a decoder");
+    let mut heard = Vec::new();
+    for packet in packets {
+        let mut pcm = vec![0.0; 5_760 * 2];
+        let frames = decoder.decode_float(packet, &mut pcm, false).expect("a packet");
+        heard.extend(pcm[..frames * 2].chunks_exact(2).map(|frame| frame[0]));
     }
+    heard
+}
+
+/// The largest error of `heard`, and its place.
+fn largest_error(heard: &[f32], wanted: &[f32]) -> (f32, usize) {
+    let errors = heard.iter().zip(wanted).map(|(heard, wanted)| (heard - wanted).abs());
+    errors.enumerate().map(|(at, error)| (error, at)).fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
+}
+
+#[test]
+fn switching_between_passing_and_mixing_is_heard_nowhere() {
+    for duration in [960, 480, 2_880, 1_920] {
+        let packets = opus(&vec![duration; 72 * 960 / duration]);
+        let wanted = decode(&packets);
+        let mut rig = Rig::new();
+        rig.mixer.configure(EncoderConfig::default().bitrate(Some(256_000)));
+        rig.add(1, Packets::new(packets.clone()));
+        let mut sent = Vec::new();
+        for tick in 0..72 {
+            // Another sound, which is inaudible: any difference is the switch's.
+            if tick == 12 || tick == 42 {
+                rig.add(2, Silence::new(Some(TICK * 12)));
+            }
+            sent.extend(rig.packets());
+        }
+        let heard = decode(&sent);
+        assert_eq!(heard.len(), wanted.len(), "{duration}");
+        let (error, at) = largest_error(&heard[960..], &wanted[960..]);
+        assert!(error < 0.03, "packets of {duration}: off by {error} at sample {}", at + 960);
+        let passed = rig.mixer.stats().passthrough_frames as usize * duration / 960;
+        assert!((40..=48).contains(&passed), "packets of {duration}: {passed} ticks passed");
+        assert!(packets.ends_with(&sent[sent.len() - 3..]), "it ends passing");
+    }
+}
+
+#[test]
+fn a_track_that_was_mixed_from_its_beginning_passes_as_soon_as_it_is_alone() {
+    let packets = opus(&[960; 60]);
+    let wanted = decode(&packets);
+    let mut rig = Rig::new();
+    rig.mixer.configure(EncoderConfig::default().bitrate(Some(256_000)));
+    rig.add(2, Silence::new(Some(TICK * 12)));
+    rig.add(1, Packets::new(packets.clone()));
+    let sent: Vec<_> = (0..50).flat_map(|_| rig.packets()).collect();
+    let heard = decode(&sent);
+    // One frame later than the packets alone would have been.
+    let (error, at) = largest_error(&heard[960 + 1_920..], &wanted[1_920..]);
+    assert!(error < 0.03, "off by {error} at sample {at}");
+    assert_eq!(rig.mixer.stats().passthrough_frames, 37);
 }
 
 #[test]
@@ -284,10 +324,10 @@ fn a_mixed_opus_track_is_heard_in_full() {
     let mut rig = Rig::new();
     rig.add(1, Packets::new(packets));
     rig.add(2, Silence::new(None));
-    for n in 0..20 {
+    for n in 0..21 {
         assert!(matches!(rig.tick(), Tick::Frame { .. }));
-        let peak = rig.mixer.sum.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        assert!(n == 0 || (0.45..0.55).contains(&peak), "tick {n}: {peak}");
+        let peak = rig.sum().iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        assert!(n == 0 || n == 20 || (0.45..0.55).contains(&peak), "tick {n}: {peak}");
     }
     assert!(matches!(rig.ended()[..], [(1, Ended::Finished)]));
 }
@@ -300,13 +340,14 @@ fn volume_decides_on_passing_through() {
     rig.add(2, Tone::new(440.0, 0.5, None));
     rig.mixer.set_volume(TrackId(2), 0.0, Duration::ZERO);
     assert_ne!(rig.packets(), packets[..1], "the tone fades out");
+    assert_ne!(rig.packets(), packets[1..2], "the encoder still holds the end of the tone");
     assert_eq!(rig.packets(), packets[1..2], "the tone is inaudible");
     rig.mixer.set_volume(TrackId(1), 0.5, Duration::ZERO);
     assert_ne!(rig.packets(), packets[2..3]);
     rig.mixer.set_volume(TrackId(1), 1.0, Duration::ZERO);
     assert_ne!(rig.packets(), packets[3..4], "the ramp is not over");
     assert_eq!(rig.packets(), packets[4..5]);
-    assert_eq!(rig.mixer.position(TrackId(2)), Some(TICK * 5), "an inaudible track runs on");
+    assert_eq!(rig.mixer.position(TrackId(2)), Some(TICK * 6), "an inaudible track runs on");
 }
 
 #[test]
@@ -316,7 +357,7 @@ fn a_pause_keeps_the_position() {
     rig.tick();
     rig.mixer.set_paused(TrackId(1), true);
     rig.tick();
-    let fade: Vec<f32> = rig.mixer.sum.chunks_exact(2).map(|frame| frame[0]).collect();
+    let fade: Vec<f32> = rig.sum().chunks_exact(2).map(|frame| frame[0]).collect();
     assert!(fade[..240].windows(2).all(|pair| pair[0] > pair[1]) && fade[239].abs() < 1e-6, "it fades out over 5 ms");
     let at = rig.mixer.position(TrackId(1));
     assert_eq!(at, Some(Duration::from_millis(25)));
@@ -326,7 +367,7 @@ fn a_pause_keeps_the_position() {
     assert_eq!(rig.mixer.position(TrackId(1)), at);
     rig.mixer.set_paused(TrackId(1), false);
     rig.tick();
-    assert!(rig.mixer.sum[0] < 0.01 && rig.mixer.sum[1_000] == 0.5, "it fades in");
+    assert!(rig.sum()[0] < 0.01 && rig.sum()[1_000] == 0.5, "it fades in");
     assert_eq!(rig.mixer.position(TrackId(1)), Some(Duration::from_millis(45)));
     assert_eq!(rig.mixer.stats().underruns, 0);
 }
@@ -344,7 +385,7 @@ fn an_underrun_is_silence_and_counted_and_no_stall() {
     assert_eq!(rig.mixer.stats().underruns, 0);
     for _ in 0..3 {
         assert!(matches!(rig.tick(), Tick::Frame { .. }));
-        assert!(rig.mixer.sum.iter().all(|sample| *sample == 0.0));
+        assert!(rig.sum().iter().all(|sample| *sample == 0.0));
     }
     assert_eq!(rig.mixer.track_stats(TrackId(1)).map(|stats| stats.underruns), Some(3));
     assert_eq!(rig.mixer.position(TrackId(1)), Some(Duration::from_secs(1)));
@@ -393,9 +434,9 @@ fn garbage_that_looks_like_a_packet_is_silence_and_counted() {
     let mut rig = Rig::new();
     rig.add(1, Packets::new(garbage));
     rig.add(2, Silence::new(None));
-    for _ in 0..50 {
+    for _ in 0..51 {
         assert!(matches!(rig.tick(), Tick::Frame { .. }));
-        assert!(rig.mixer.sum.iter().all(|sample| sample.abs() <= 1.0));
+        assert!(rig.sum().iter().all(|sample| sample.abs() <= 1.0));
     }
     assert!(matches!(rig.ended()[..], [(1, Ended::Finished)]));
 }
@@ -426,7 +467,7 @@ fn a_failure_is_reported_after_what_had_arrived() {
     for _ in 0..3 {
         assert!(rig.ended().is_empty());
         rig.tick();
-        assert!(rig.mixer.sum.iter().all(|sample| *sample == 0.5));
+        assert!(rig.sum().iter().all(|sample| *sample == 0.5));
     }
     let ended = rig.ended();
     let [(1, Ended::Failed(error))] = &ended[..] else { panic!("{ended:?}") };
@@ -453,7 +494,7 @@ fn a_seek_replaces_the_feed() {
     drop(rig.mixer.replace(TrackId(1), feed, at).expect("it plays"));
     assert_eq!(rig.mixer.position(TrackId(1)), Some(at));
     rig.tick();
-    assert_eq!(rig.mixer.sum[0], ramp[24_001]);
+    assert_eq!(rig.sum()[0], ramp[24_001]);
     assert_eq!(rig.mixer.position(TrackId(1)), Some(at + TICK));
     let (feed, at) = rig.readers[0].seek(Duration::ZERO).expect("memory can seek");
     assert!(rig.mixer.replace(TrackId(7), feed, at).is_err(), "there is no such track");

@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rtrb::Consumer;
+use voice_model::CHANNELS;
 
+use super::mark::Mark;
 use super::record::{HEADER, Record};
 use crate::SourceError;
 
@@ -11,7 +13,10 @@ use crate::SourceError;
 pub struct Feed {
     ring: Option<Ring>,
     /// Where the ring comes from, once the source is open.
-    arrival: Consumer<Ring>,
+    arrival: Consumer<Arrived>,
+    marks: Option<Consumer<Mark>>,
+    gain: f32,
+    length: Option<u64>,
     end: Arc<OnceLock<End>>,
     /// Set for packets that are pushed from outside. The last field, so that who waits is woken after the ring has gone.
     sink: Option<SinkSide>,
@@ -20,12 +25,35 @@ pub struct Feed {
 /// How a source ended.
 pub(super) type End = Result<(), SourceError>;
 
+/// What a reader hands over when its source is open.
+pub(super) struct Arrived {
+    pub(super) ring: Ring,
+    pub(super) marks: Option<Consumer<Mark>>,
+    /// What brings the source to the loudness that was asked for; 1.0 when none was.
+    pub(super) gain: f32,
+    /// Samples at 48 kHz from the beginning of the source to its end, when that is known.
+    pub(super) length: Option<u64>,
+}
+
+impl From<Ring> for Arrived {
+    fn from(ring: Ring) -> Self {
+        Self { ring, marks: None, gain: 1.0, length: None }
+    }
+}
+
 /// A ring and what is in it.
 pub(crate) enum Ring {
     /// Interleaved stereo at 48 kHz.
     Pcm(Consumer<f32>),
     /// [`Record`]s.
     Opus(Consumer<u8>),
+}
+
+/// What a feed carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Pcm,
+    Packets,
 }
 
 /// The feed's half of what a raw sink shares with its pusher.
@@ -41,8 +69,8 @@ impl Drop for SinkSide {
 }
 
 impl Feed {
-    pub(super) fn new(arrival: Consumer<Ring>, end: Arc<OnceLock<End>>, sink: Option<SinkSide>) -> Self {
-        Self { ring: None, arrival, end, sink }
+    pub(super) fn new(arrival: Consumer<Arrived>, end: Arc<OnceLock<End>>, sink: Option<SinkSide>) -> Self {
+        Self { ring: None, arrival, marks: None, gain: 1.0, length: None, end, sink }
     }
 
     /// How the source ended, if it has: everything that it yielded is in the ring by then.
@@ -58,12 +86,72 @@ impl Feed {
         }
     }
 
-    /// The ring, once the source is open.
-    pub(crate) fn ring(&mut self) -> Option<&mut Ring> {
+    /// What it carries, once the source is open.
+    pub(crate) fn kind(&mut self) -> Option<Kind> {
         if self.ring.is_none() {
-            self.ring = self.arrival.pop().ok();
+            let Arrived { ring, marks, gain, length } = self.arrival.pop().ok()?;
+            (self.ring, self.marks, self.gain, self.length) = (Some(ring), marks, gain, length);
         }
-        self.ring.as_mut()
+        self.ring.as_ref().map(|ring| match ring {
+            Ring::Pcm(_) => Kind::Pcm,
+            Ring::Opus(_) => Kind::Packets,
+        })
+    }
+
+    /// Whether the source has been opened, and [`kind`](Self::kind) asked since.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// What brings it to the loudness that was asked for.
+    pub(crate) fn gain(&self) -> f32 {
+        self.gain
+    }
+
+    /// Samples at 48 kHz from the beginning of the source to its end, when that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next mark.
+    pub(crate) fn next_mark(&self) -> Option<&Mark> {
+        self.marks.as_ref()?.peek().ok()
+    }
+
+    /// Takes the next mark.
+    pub(crate) fn pop_mark(&mut self) -> Option<Mark> {
+        self.marks.as_mut()?.pop().ok()
+    }
+
+    /// Whether nothing is in the ring now.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.ring {
+            None => true,
+            Some(Ring::Pcm(ring)) => ring.is_empty(),
+            Some(Ring::Opus(ring)) => ring.is_empty(),
+        }
+    }
+
+    /// Frames of PCM in the ring.
+    pub(crate) fn frames(&self) -> usize {
+        match &self.ring {
+            Some(Ring::Pcm(ring)) => ring.slots() / CHANNELS,
+            _ => 0,
+        }
+    }
+
+    /// Takes up to `frames` of PCM out of the ring, in at most two pieces; returns how many there were.
+    pub(crate) fn read(&mut self, frames: usize, mut take: impl FnMut(&[f32])) -> usize {
+        let Some(Ring::Pcm(ring)) = &mut self.ring else { return 0 };
+        let frames = frames.min(ring.slots() / CHANNELS);
+        let Ok(chunk) = ring.read_chunk(frames * CHANNELS) else { return 0 };
+        let (first, second) = chunk.as_slices();
+        take(first);
+        if !second.is_empty() {
+            take(second);
+        }
+        chunk.commit_all();
+        frames
     }
 
     /// Whether packets are pushed from outside: an empty ring is no underrun then.
@@ -87,9 +175,10 @@ impl Feed {
 
     /// The header of the next Opus packet.
     pub(crate) fn peek(&mut self) -> Option<Record> {
-        match self.ring()? {
-            Ring::Opus(ring) => Record::peek(ring),
-            Ring::Pcm(_) => None,
+        self.kind()?;
+        match &mut self.ring {
+            Some(Ring::Opus(ring)) => Record::peek(ring),
+            _ => None,
         }
     }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 use rtrb::{Producer, RingBuffer};
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
-use super::feed::{End, Ring};
+use super::feed::{Arrived, End, Ring};
+use super::mark::{Mark, MarkKind};
 use super::record::{HEADER, Record};
-use super::{Config, Feed};
+use super::{Config, Feed, Loops};
 use crate::resample::{Converter, RATES};
 use crate::stereo::{MAX_CHANNELS, to_stereo};
+use crate::source::sample;
 use crate::{Chunk, Format, Info, Source, SourceError, opus};
 
 /// Bytes of Opus per second that the ring has room for: 256 kbit/s.
@@ -18,8 +20,14 @@ const OPUS_BYTES: u128 = 32_000;
 /// Room for a few of the largest packets that fit into a datagram.
 const MIN_OPUS_BYTES: usize = 8_192;
 
-/// Less than this and a tick of 20 ms might never find its samples together.
-const MIN_LENGTH: Duration = Duration::from_millis(60);
+/// Less than this and a frame of 60 ms might never find its samples together.
+const MIN_LENGTH: Duration = Duration::from_millis(120);
+
+/// Marks that wait to be passed: titles and repetitions are seldom, and a reader waits when there are more.
+const MAX_MARKS: usize = 16;
+
+/// How much louder or quieter, in dB, tags can make a source.
+const MAX_CORRECTION: f32 = 24.0;
 
 /// The reader thread's end of the ring: owns the source, decodes and converts to 48 kHz stereo.
 pub struct Reader {
@@ -33,8 +41,14 @@ pub struct Reader {
     pushed: usize,
     /// Header of the packet in `chunk` that has no room in the ring yet.
     record: Option<Record>,
-    arrival: Producer<Ring>,
+    arrival: Producer<Arrived>,
     ring: Option<Inlet>,
+    marks: Option<Producer<Mark>>,
+    /// A mark that has no room yet.
+    mark: Option<Mark>,
+    /// Audible samples that went towards the ring, and how many of them had when the source last began again.
+    yielded: u64,
+    began: u64,
     end: Arc<OnceLock<End>>,
     /// The source has nothing more; what is pending goes first.
     drained: Option<End>,
@@ -77,6 +91,10 @@ impl Reader {
             record: None,
             arrival,
             ring: None,
+            marks: None,
+            mark: None,
+            yielded: 0,
+            began: 0,
             end,
             drained: None,
         };
@@ -86,6 +104,12 @@ impl Reader {
     /// What is known about the source; `None` before it is open.
     pub fn info(&self) -> Option<&Info> {
         self.info.as_ref()
+    }
+
+    /// How often the source begins again from now on, which matters when it next comes to its end. What has been read ahead
+    /// of the track is not taken back.
+    pub fn set_loops(&mut self, loops: Loops) {
+        self.config.loops = loops;
     }
 
     /// Reads ahead a little: opens the source, or fetches a chunk of it, or moves what was fetched into the ring.
@@ -142,6 +166,7 @@ impl Reader {
         let (arrival, end, feed) = connection();
         (self.arrival, self.end) = (arrival, end);
         (self.ring, self.drained, self.converter, self.record) = (None, None, None, None);
+        (self.marks, self.mark, self.yielded, self.began) = (None, None, 0, 0);
         self.pending.clear();
         self.pushed = 0;
         Ok((feed, at))
@@ -154,6 +179,12 @@ impl Reader {
 
     /// Moves what is pending into the ring; `None` when nothing is.
     fn deliver(&mut self) -> Option<Step> {
+        if let (Some(marks), Some(mark)) = (&mut self.marks, self.mark.take())
+            && let Err(rtrb::PushError::Full(mark)) = marks.push(mark)
+        {
+            self.mark = Some(mark);
+            return Some(Step::Full);
+        }
         match (&mut self.ring, self.record) {
             (Some(Inlet::Pcm(ring)), _) if self.pushed < self.pending.len() => {
                 let (done, _) = ring.push_partial_slice(&self.pending[self.pushed..]);
@@ -185,14 +216,35 @@ impl Reader {
         }
         self.chunk.clear();
         if !self.source.read(&mut self.chunk)? {
-            self.finish_pcm();
-            self.drained = Some(Ok(()));
-            return Ok(());
+            return self.end_or_repeat();
+        }
+        if let Some(metadata) = self.chunk.metadata.take() {
+            self.mark = Some(Mark { at: self.yielded, kind: MarkKind::Metadata(Box::new(metadata)) });
         }
         match format {
             Format::Pcm { .. } => self.convert(),
             Format::Opus => self.accept(),
         }
+    }
+
+    /// At the end of the source: begins again, if that is wanted. A source that yields nothing is not asked for ever.
+    fn end_or_repeat(&mut self) -> Result<(), SourceError> {
+        self.finish_pcm();
+        if self.yielded == self.began || !self.config.loops.take() {
+            self.drained = Some(Ok(()));
+            return Ok(());
+        }
+        match self.source.seek(Duration::ZERO) {
+            Ok(_) => {}
+            Err(SourceError::Unseekable { name }) => {
+                self.source = self.source.fresh().ok_or(SourceError::Unseekable { name })?;
+                self.source.open()?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.began = self.yielded;
+        self.mark = Some(Mark { at: self.yielded, kind: MarkKind::Looped });
+        Ok(())
     }
 
     fn open(&mut self) -> Result<Format, SourceError> {
@@ -224,8 +276,15 @@ impl Reader {
             }
         };
         self.ring = Some(inlet);
+        let (producer, marks) = RingBuffer::new(MAX_MARKS);
+        self.marks = Some(producer);
+        let info = self.info.as_ref();
+        let loudness = info.and_then(|info| info.loudness).filter(|loudness| loudness.is_finite());
+        let correction = self.config.loudness.zip(loudness).map_or(0.0, |(target, loudness)| target - loudness);
+        let gain = 10.0_f32.powf(correction.clamp(-MAX_CORRECTION, MAX_CORRECTION) / 20.0);
+        let length = info.and_then(|info| info.duration).map(|length| sample(length, SAMPLE_RATE));
         // There is room for the one ring that a connection ever carries.
-        let _ = self.arrival.push(outlet);
+        let _ = self.arrival.push(Arrived { ring: outlet, marks: Some(marks), gain, length });
         Ok(())
     }
 
@@ -247,14 +306,18 @@ impl Reader {
             }
         };
         to_stereo(&self.chunk.samples, channels, converter.input());
+        let before = self.pending.len();
         converter.convert(&mut self.pending);
+        self.yielded += ((self.pending.len() - before) / CHANNELS) as u64;
         Ok(())
     }
 
     /// PCM: flushes the resampler into `pending`.
     fn finish_pcm(&mut self) {
         if let Some(mut converter) = self.converter.take() {
+            let before = self.pending.len();
             converter.finish(&mut self.pending);
+            self.yielded += ((self.pending.len() - before) / CHANNELS) as u64;
         }
     }
 
@@ -275,7 +338,9 @@ impl Reader {
         };
         // Too long for the ring is far too long for a datagram: its time passes, the mixer counts it.
         let len = if packet.len() > room { 0 } else { packet.len() as u16 };
-        self.record = Some(Record { len, samples, skip, trim });
+        let record = Record { len, samples, skip, trim };
+        self.yielded += record.audible();
+        self.record = Some(record);
         Ok(())
     }
 }
@@ -286,7 +351,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-fn connection() -> (Producer<Ring>, Arc<OnceLock<End>>, Feed) {
+fn connection() -> (Producer<Arrived>, Arc<OnceLock<End>>, Feed) {
     let (producer, consumer) = RingBuffer::new(1);
     let end = Arc::new(OnceLock::new());
     (producer, Arc::clone(&end), Feed::new(consumer, end, None))

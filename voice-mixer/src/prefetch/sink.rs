@@ -8,7 +8,7 @@ use rtrb::{Producer, RingBuffer};
 use voice_model::SAMPLE_RATE;
 
 use super::Feed;
-use super::feed::{Ring, SinkSide};
+use super::feed::{Arrived, Ring, SinkSide};
 use super::record::{HEADER, Record};
 use crate::opus::{self, OpusError};
 use crate::source::sample;
@@ -29,7 +29,7 @@ pub fn sink(capacity: Duration, on_drain: Arc<dyn Fn() + Send + Sync>) -> (Pushe
     let bytes = 3 * (HEADER + MAX_PACKET) + capacity as usize / 120 * 64;
     let (producer, consumer) = RingBuffer::new(bytes);
     let (mut arrival, arrived) = RingBuffer::new(1);
-    let _ = arrival.push(Ring::Opus(consumer));
+    let _ = arrival.push(Arrived::from(Ring::Opus(consumer)));
     let queued = Arc::new(AtomicU32::new(0));
     let side = SinkSide { queued: Arc::clone(&queued), on_drain };
     let feed = Feed::new(arrived, Arc::new(OnceLock::new()), Some(side));
@@ -42,7 +42,7 @@ pub struct Pusher {
     queued: Arc<AtomicU32>,
     capacity: u32,
     /// Lives as long as the pusher: its end is the feed's end.
-    arrival: Producer<Ring>,
+    arrival: Producer<Arrived>,
 }
 
 /// What became of a packet.

@@ -86,6 +86,12 @@ impl Call {
 
     /// Tells control what it wants to know.
     pub(super) fn report(&mut self) {
+        while let Some((id, event)) = self.outbound.pop_event() {
+            let _ = self.notices.send(Notice::Track { id, event });
+        }
+        while let Some(spent) = self.outbound.pop_spent() {
+            self.dispose(Removed::Spent(spent));
+        }
         while let Some((id, ended, track)) = self.outbound.pop_ended() {
             let _ = self.notices.send(Notice::TrackEnded { id, ended, track: Box::new(track) });
         }

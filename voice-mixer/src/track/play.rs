@@ -1,0 +1,358 @@
+//! What a track does in a tick: says what it wants, is mixed, or passes a packet on.
+
+use voice_model::CHANNELS;
+
+use super::{TimerId, Track};
+use crate::Metadata;
+use crate::decode::Decode;
+use crate::prefetch::{Kind, Loops, MarkKind, Record};
+
+/// What a track has to say to this tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Activity {
+    /// Nothing: paused, waiting, not ready yet, or an idle sink.
+    Silent,
+    /// It runs, at volume zero.
+    Muted,
+    /// It must be mixed.
+    Mixed,
+    /// It can pass through if nothing else sounds.
+    Passing,
+    /// It has ended and all of it was played.
+    Over,
+}
+
+/// What has happened to a track.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    Playable,
+    Started,
+    Looped,
+    Underrun,
+    Metadata(Box<Metadata>),
+    Timer(TimerId),
+}
+
+impl Track {
+    /// What to do with it in this tick, of `frames`.
+    pub(crate) fn activity(&mut self, frames: usize) -> Activity {
+        if self.stopping && self.gain.is_silent() {
+            return Activity::Over;
+        }
+        if self.is_paused() || self.after.is_some() {
+            return Activity::Silent;
+        }
+        let ended = self.feed.end().is_some();
+        let kind = self.feed.kind();
+        let held = self.held();
+        let empty = (self.feed.is_empty() || self.cut) && held == 0;
+        let ready = match kind {
+            None => false,
+            Some(Kind::Pcm) => self.feed.frames() >= frames,
+            Some(Kind::Packets) => !self.feed.is_empty(),
+        };
+        if (ended || self.cut) && empty && self.tail == 0 {
+            Activity::Over
+        } else if self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward()) {
+            Activity::Over
+        } else if (self.feed.is_sink() && empty) || !(self.started || ready || ended) {
+            Activity::Silent
+        } else if self.gain.is_silent() {
+            Activity::Muted
+        } else if kind == Some(Kind::Packets) && self.is_plain() && self.gain.is_unity() && self.feed.gain() == 1.0 {
+            Activity::Passing
+        } else {
+            Activity::Mixed
+        }
+    }
+
+    /// Whether nothing stands between its feed and its gain.
+    fn is_plain(&self) -> bool {
+        let stretching = self.stretch.as_ref().is_some_and(|stretch| !self.unstretching || stretch.held() > 0);
+        !stretching && self.tail == 0 && self.rack.is_neutral() && self.fade.is_none_or(|fade| fade.is_done())
+    }
+
+    /// Whether what it plays is decoded, so that its beginning and end can be faded.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.started && self.passed.is_empty()
+    }
+
+    /// Whether it could begin to pass through: no packet was decoded, or the last one is decoded just as far as an encoder
+    /// with this `lag` has got rid of all before it.
+    pub(crate) fn is_aligned(&self, lag: usize) -> bool {
+        self.decode.as_ref().is_none_or(|decode| decode.is_idle() || decode.offset() == Some(lag))
+    }
+
+    /// Whether it is about to play its first packet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.started && self.taken == 0
+    }
+
+    /// Decodes what an encoder with this `lag` must have heard before it can take over from packets that passed: the last
+    /// of them, and the first samples of the next, which end up at the end of `out`.
+    pub(crate) fn prime(&mut self, lag: usize, out: &mut [f32]) -> bool {
+        if self.passed.is_empty() {
+            return false;
+        }
+        let Self { feed, decode, passed, stats, taken, .. } = self;
+        let decode = decode.get_or_insert_with(|| Box::new(Decode::new()));
+        let split = out.len() - lag.min(out.len() / CHANNELS) * CHANNELS;
+        let (past, ahead) = out.split_at_mut(split);
+        decode.resume(passed, past);
+        passed.clear();
+        let decoded = decode.fill(feed, lag);
+        *taken += decoded.audible;
+        stats.oversized += decoded.oversized;
+        stats.undecodable += decoded.undecodable;
+        let first = decode.take(lag);
+        ahead[..first.len()].copy_from_slice(first);
+        true
+    }
+
+    /// Lets the decoded packets skip a little, unheard as far as possible, so that they can pass through again behind an
+    /// encoder with this `lag`, after a frame of `frames`.
+    pub(crate) fn align(&mut self, lag: usize, frames: usize) {
+        let Self { feed, decode: Some(decode), taken, .. } = self else { return };
+        if feed.kind() == Some(Kind::Packets) && !decode.is_idle() {
+            *taken += decode.align(feed, lag, frames).audible;
+        }
+    }
+
+    /// Adds up to a frame of it to `sum`, through `scratch` when there is something to be done to it; returns how many
+    /// frames there were.
+    pub(crate) fn mix(&mut self, sum: &mut [f32], scratch: &mut [f32]) -> usize {
+        let frames = sum.len() / CHANNELS;
+        let partial = self.feed.end().is_some() || self.feed.is_sink() || self.cut;
+        // A track that fades into silence plays no further than the fade goes.
+        let fading = self.paused || self.stopping;
+        let wanted = if fading { frames.min(self.gain.left() as usize) } else { frames };
+        let played = if self.is_plain() {
+            self.add(wanted, partial, sum)
+        } else {
+            self.process(wanted, partial, sum, scratch)
+        };
+        if played > 0 {
+            self.started = true;
+            self.passed.clear();
+            self.elapsed += played as u64;
+        }
+        if played < wanted && !partial {
+            self.ran_dry();
+        }
+        played
+    }
+
+    /// Straight from the feed.
+    fn add(&mut self, wanted: usize, partial: bool, sum: &mut [f32]) -> usize {
+        let wanted = self.until_cut(wanted);
+        let level = self.feed.gain();
+        let frames = self.available(wanted, partial);
+        let Self { feed, gain, decode, .. } = self;
+        match (feed.kind(), decode) {
+            (Some(Kind::Pcm), _) => {
+                let mut rest = &mut sum[..frames * CHANNELS];
+                let taken = feed.read(frames, |piece| {
+                    let (head, tail) = std::mem::take(&mut rest).split_at_mut(piece.len());
+                    gain.add(piece, level, head);
+                    rest = tail;
+                });
+                self.taken += taken as u64;
+            }
+            (Some(Kind::Packets), Some(decode)) => gain.add(decode.take(frames), level, &mut sum[..frames * CHANNELS]),
+            _ => return 0,
+        }
+        frames
+    }
+
+    /// Through speed, effects and fade.
+    fn process(&mut self, wanted: usize, partial: bool, sum: &mut [f32], scratch: &mut [f32]) -> usize {
+        let scratch = &mut scratch[..wanted * CHANNELS];
+        let mut frames = self.render(partial, scratch);
+        if frames < wanted && !partial {
+            return 0;
+        }
+        if frames > 0 {
+            self.tail = self.rack.tail();
+        }
+        if frames < wanted && (self.cut || self.feed.end().is_some()) {
+            // Effects still sound for a while when the audio is over.
+            let sounding = (self.tail as usize).min(wanted - frames);
+            scratch[frames * CHANNELS..].fill(0.0);
+            self.tail -= sounding as u32;
+            frames += sounding;
+        }
+        let scratch = &mut scratch[..frames * CHANNELS];
+        self.rack.process(scratch);
+        if let Some(fade) = &mut self.fade {
+            fade.apply(scratch);
+            if fade.is_done() && !fade.is_outward() {
+                self.fade = None;
+            }
+        }
+        self.gain.add(scratch, self.feed.gain(), &mut sum[..frames * CHANNELS]);
+        frames
+    }
+
+    /// Fills `out` with what comes out of the feed, at the speed that is wanted; returns how many frames there were.
+    fn render(&mut self, partial: bool, out: &mut [f32]) -> usize {
+        let wanted = out.len() / CHANNELS;
+        let Some(mut stretch) = self.stretch.take() else { return self.take(wanted, partial, out) };
+        let mut frames = 0;
+        if !self.unstretching {
+            let ended = partial && !self.feed.is_sink();
+            let rendered = stretch.render(out, &mut |input| self.take(input.len() / CHANNELS, true, input), ended);
+            frames = rendered.frames;
+        } else {
+            if stretch.held() > 0 {
+                frames = stretch.render(out, &mut |_| 0, true).frames;
+            }
+            if frames < wanted {
+                frames += self.take(wanted - frames, partial, &mut out[frames * CHANNELS..]);
+            }
+        }
+        self.stretch = Some(stretch);
+        frames
+    }
+
+    /// Copies up to `wanted` frames out of the feed.
+    fn take(&mut self, wanted: usize, partial: bool, out: &mut [f32]) -> usize {
+        let wanted = self.until_cut(wanted);
+        let frames = self.available(wanted, partial);
+        match (self.feed.kind(), &mut self.decode) {
+            (Some(Kind::Pcm), _) => {
+                let mut at = 0;
+                self.taken += self.feed.read(frames, |piece| {
+                    out[at..at + piece.len()].copy_from_slice(piece);
+                    at += piece.len();
+                }) as u64;
+            }
+            (Some(Kind::Packets), Some(decode)) => out[..frames * CHANNELS].copy_from_slice(decode.take(frames)),
+            _ => return 0,
+        }
+        frames
+    }
+
+    /// How many of the `wanted` frames are there; none when only all will do.
+    fn available(&mut self, wanted: usize, partial: bool) -> usize {
+        let frames = match self.feed.kind() {
+            None => 0,
+            Some(Kind::Pcm) => self.feed.frames(),
+            Some(Kind::Packets) => {
+                let decode = self.decode.get_or_insert_with(|| Box::new(Decode::new()));
+                if !self.passed.is_empty() {
+                    decode.resume(&self.passed, &mut []);
+                    self.passed.clear();
+                }
+                let decoded = decode.fill(&mut self.feed, wanted);
+                self.taken += decoded.audible;
+                self.stats.oversized += decoded.oversized;
+                self.stats.undecodable += decoded.undecodable;
+                decode.frames()
+            }
+        };
+        let frames = frames.min(wanted);
+        if frames < wanted && !partial { 0 } else { frames }
+    }
+
+    /// At most so many frames as there are before a repetition that is not wanted any more.
+    fn until_cut(&self, wanted: usize) -> usize {
+        if self.cut {
+            return 0;
+        }
+        match self.feed.next_mark() {
+            Some(mark) if self.loops == Loops::Times(0) && matches!(mark.kind, MarkKind::Looped) => {
+                let at = self.taken - self.decoded() as u64;
+                wanted.min(mark.at.saturating_sub(at) as usize)
+            }
+            _ => wanted,
+        }
+    }
+
+    /// Copies its next packet to `out`: its length and its samples. `None` when there is none.
+    pub(crate) fn pass(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
+        let retained = self.decode.as_mut().and_then(|decode| decode.give_back(out));
+        let (len, samples) = match retained {
+            Some(packet) => packet,
+            None => {
+                let record = self.sendable(out.len())?;
+                let len = usize::from(record.len);
+                self.feed.pop(record, out);
+                self.taken += record.audible();
+                (len, usize::from(record.samples))
+            }
+        };
+        self.passed.push(&out[..len]);
+        self.started = true;
+        self.elapsed += samples as u64;
+        Some((len, samples))
+    }
+
+    /// The next packet that fits into `room` and is heard; what does not, or is not, is dropped on the way.
+    pub(crate) fn sendable(&mut self, room: usize) -> Option<Record> {
+        if self.cut {
+            return None;
+        }
+        loop {
+            let record = self.feed.peek()?;
+            let fits = (1..=room).contains(&usize::from(record.len));
+            if fits && !record.is_preroll() {
+                return Some(record);
+            }
+            self.feed.skip(record);
+            self.taken += record.audible();
+            self.stats.oversized += u64::from(!fits);
+        }
+    }
+
+    /// Counts a tick without the audio that should have been there.
+    pub(crate) fn ran_dry(&mut self) {
+        if self.started && !self.feed.is_sink() && self.feed.end().is_none() {
+            self.stats.underruns += 1;
+            self.dry = true;
+        }
+    }
+
+    /// Says what has happened to it since the last time, at the end of a tick.
+    pub(crate) fn settle(&mut self, mut tell: impl FnMut(Happened)) {
+        if !self.announced && self.feed.is_open() {
+            self.announced = true;
+            tell(Happened::Playable);
+        }
+        if self.dry != self.was_dry {
+            self.was_dry = self.dry;
+            if self.dry {
+                tell(Happened::Underrun);
+            }
+        }
+        if self.elapsed == 0 {
+            return;
+        }
+        self.dry = false;
+        if !std::mem::replace(&mut self.was_started, true) {
+            tell(Happened::Started);
+        }
+        while self.feed.next_mark().is_some_and(|mark| mark.at <= self.taken.saturating_sub(self.held())) {
+            let Some(mark) = self.feed.pop_mark() else { break };
+            match mark.kind {
+                MarkKind::Metadata(metadata) => tell(Happened::Metadata(metadata)),
+                MarkKind::Looped if self.loops.take() => {
+                    (self.base, self.since) = (std::time::Duration::ZERO, mark.at);
+                    tell(Happened::Looped);
+                }
+                MarkKind::Looped => {
+                    self.cut = true;
+                    if let Some(decode) = &mut self.decode {
+                        decode.forget();
+                    }
+                    break;
+                }
+            }
+        }
+        let place = self.place();
+        if !self.timers.is_empty() {
+            self.timers.advance(self.elapsed, self.told, place, |id| tell(Happened::Timer(id)));
+        }
+        (self.elapsed, self.told) = (0, place);
+        self.tell_gauge();
+    }
+}
