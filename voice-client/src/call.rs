@@ -1,21 +1,19 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use atomic_waker::AtomicWaker;
-use mixer::{Source, TrackId, prefetch};
-use model::{ChannelId, FRAME, GuildId, UserId};
+use mixer::Source;
+use model::{ChannelId, GuildId, UserId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audio::{self, Audio, Stream};
 use crate::config::Config;
-use crate::encoder::EncoderSettings;
-use crate::driver::{Beat, Readers, Request, Target, lock};
+use crate::driver::{Request, Target, lock};
 use crate::encryption::{CodeError, Encryption};
-use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
 use crate::event::{Events, Queue};
 use crate::media::{Arrival, Command};
+use crate::player::{Player, Queue};
 use crate::sink::OpusSink;
 use crate::stats::Stats;
 use crate::track::Track;
@@ -31,9 +29,7 @@ pub(crate) struct Shared {
     user: UserId,
     config: Arc<Config>,
     requests: mpsc::UnboundedSender<Request>,
-    beat: Beat,
-    readers: Arc<Readers>,
-    next_track: Arc<AtomicU64>,
+    player: Player,
     closed: watch::Receiver<Option<Closed>>,
     encryption: watch::Receiver<Encryption>,
     /// The figures of the call when it was over.
@@ -50,9 +46,7 @@ pub(crate) struct Parts {
     pub(crate) user: UserId,
     pub(crate) config: Arc<Config>,
     pub(crate) requests: mpsc::UnboundedSender<Request>,
-    pub(crate) beat: Beat,
-    pub(crate) readers: Arc<Readers>,
-    pub(crate) next_track: Arc<AtomicU64>,
+    pub(crate) player: Player,
     pub(crate) closed: watch::Receiver<Option<Closed>>,
     pub(crate) encryption: watch::Receiver<Encryption>,
     pub(crate) events: Arc<Queue>,
@@ -61,16 +55,13 @@ pub(crate) struct Parts {
 
 impl Call {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { guild, user, config, requests, beat, readers, next_track, closed, encryption, events, last } =
-            parts;
+        let Parts { guild, user, config, requests, player, closed, encryption, events, last } = parts;
         let shared = Shared {
             guild,
             user,
             config,
             requests,
-            beat,
-            readers,
-            next_track,
+            player,
             closed,
             encryption,
             last,
@@ -98,44 +89,40 @@ impl Call {
         self.shared.user
     }
 
-    /// Plays a source, from now, beside whatever plays already.
-    ///
-    /// The source is opened and read ahead on a reader thread. Failures end the track, after what had been read was
-    /// played: see [`Track::ended`].
+    /// What plays in it: tracks, groups, effects, the queue and the encoder.
+    pub fn player(&self) -> &Player {
+        &self.shared.player
+    }
+
+    /// Plays a source, from now, beside whatever plays already: [`Player::play`].
     pub fn play(&self, source: impl Source + 'static) -> Track {
-        let config = prefetch::Config::default().length(self.shared.config.read_ahead);
-        let (reader, feed) = prefetch::pipe(Box::new(source), config);
-        let (id, end) = self.add(mixer::Track::new(feed));
-        let mailbox = self.shared.readers.submit(reader);
-        Track::new(id, self.shared.beat.clone(), mailbox, end)
+        self.shared.player.play(source)
     }
 
-    /// A raw sink for Opus packets of your own encoder.
+    /// The queue, for what plays one after the other: [`Player::queue`].
+    pub fn queue(&self) -> Queue {
+        self.shared.player.queue()
+    }
+
+    /// A raw sink for Opus packets of your own encoder: [`Player::opus_sink`].
     pub fn opus_sink(&self) -> OpusSink {
-        let waker = Arc::new(AtomicWaker::new());
-        let on_drain = waker.clone();
-        let (pusher, feed) = prefetch::sink(FRAME, Arc::new(move || on_drain.wake()));
-        self.add(mixer::Track::new(feed));
-        OpusSink::new(pusher, waker, self.shared.beat.clone(), self.shared.closed.clone())
+        self.shared.player.opus_sink()
     }
 
-    fn add(&self, track: mixer::Track) -> (TrackId, watch::Receiver<Option<TrackEnd>>) {
-        let id = TrackId(self.shared.next_track.fetch_add(1, Ordering::Relaxed));
-        let (end, ended) = watch::channel(None);
-        // Announced before it can end. In a call that is over it has ended at once, with its sender.
-        self.tell(Request::Track { id, end });
-        self.shared.beat.command(Command::Add { id, track: Box::new(track) });
-        (id, ended)
+    /// The bitrate of the channel, which encoders follow that are [told to](crate::Bitrate::Channel): the `bitrate` of the
+    /// main gateway's channel object.
+    pub fn set_channel_bitrate(&self, bits: u32) {
+        self.shared.player.beat().command(Command::ChannelBitrate(bits));
     }
 
-    /// Changes the Opus encoder's settings, from the next frame on.
-    pub fn set_encoder(&self, encoder: EncoderSettings) {
-        self.shared.beat.command(Command::Encoder(encoder));
-    }
-
-    /// Mutes or unmutes ourselves: tracks run on, nothing is sent.
+    /// Mutes or unmutes ourselves: nothing is sent meanwhile. What tracks do then, [`Config::mute_holds`] says.
     pub fn set_mute(&self, mute: bool) {
-        self.tell(Request::Mute(mute));
+        self.tell(Request::Mute { mute, hold: self.shared.config.mute_holds });
+    }
+
+    /// Mutes ourselves; tracks run on unheard, or stand still until we are unmuted.
+    pub fn mute_tracks(&self, hold: bool) {
+        self.tell(Request::Mute { mute: true, hold });
     }
 
     /// Deafens or undeafens ourselves: incoming audio is dropped.

@@ -16,6 +16,7 @@ use crate::error::{Cause, Closed, JoinError, Missing, Stage};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
 use crate::media::{Inbound, InboundSettings, Outbound, OutboundSettings};
+use crate::player::Player;
 
 /// Where calls come from: shares clock threads and reader threads among them, and keeps one call per user and guild.
 ///
@@ -31,7 +32,7 @@ struct Inner {
     dialer: Arc<dyn Dialer>,
     clock: Clock,
     readers: Arc<Readers>,
-    next_track: Arc<AtomicU64>,
+    ids: Arc<AtomicU64>,
     keys: Keys,
     calls: Mutex<HashMap<(UserId, GuildId), Entry>>,
     wanted: Mutex<HashMap<GuildId, Wanted>>,
@@ -72,7 +73,7 @@ impl Client {
             dialer: dialer(&config),
             clock: Clock::new(config.clock_threads),
             readers: Arc::new(Readers::new(config.max_readers)),
-            next_track: Arc::default(),
+            ids: Arc::default(),
             keys: Keys::new(config.identity.clone(), Arc::new(SystemEntropy)),
             config: Arc::new(config),
             link,
@@ -247,8 +248,12 @@ impl Client {
         let (encryption, encryption_watch) = watch::channel(Encryption::default());
         let outbound = Outbound::new(&OutboundSettings::from(&*config));
         let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
-        let beat = place.beat().clone();
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let (beat, ids) = (place.beat().clone(), inner.ids.clone());
+        let player = Player::new(config.clone(), beat, inner.readers.clone(), ids, orders, closed_watch.clone());
         let task = CallTask {
+            player: player.clone(),
+            orders: ordered,
             control: Control::new(Settings::from(&*config), inner.keys.clone(), guild, user, gateway.is_some(), seed),
             inbound: Inbound::new(InboundSettings::from(&*config)),
             config: config.clone(),
@@ -268,9 +273,7 @@ impl Client {
             user,
             config,
             requests,
-            beat,
-            readers: inner.readers.clone(),
-            next_track: inner.next_track.clone(),
+            player,
             closed: closed_watch,
             encryption: encryption_watch,
             events,

@@ -55,11 +55,16 @@ pub struct Config {
     pub deaf: bool,
     /// Join muted: nothing is sent.
     pub mute: bool,
+    /// While muted, tracks stand still; they run on unheard by default.
+    pub mute_holds: bool,
     /// Missed heartbeat acknowledgements that count as a lost connection.
     pub max_missed_acks: u32,
     /// Audio that is read ahead of its playout, per track. More bridges slower sources, and costs more than memory: rings
     /// that do not fit into the processor's cache make mixing slower.
     pub read_ahead: Duration,
+    /// Loudness in LUFS to bring sources to whose tags (ReplayGain, R128) say what they have; none by default. Something like
+    /// -16 makes music of all kinds equally loud. Sources whose volume it changes are mixed, not passed through.
+    pub loudness: Option<f32>,
     /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
     /// Clock threads, shared by all calls of a client.
@@ -196,8 +201,10 @@ impl Default for Config {
             hold: Duration::from_secs(2),
             deaf: false,
             mute: false,
+            mute_holds: false,
             max_missed_acks: 2,
             read_ahead: Duration::from_millis(250),
+            loudness: None,
             max_readers: 64,
             clock_threads: 1,
             audio_queue: 128,
@@ -239,8 +246,10 @@ setters!(Config {
     hold: Duration,
     deaf: bool,
     mute: bool,
+    mute_holds: bool,
     max_missed_acks: u32,
     read_ahead: Duration,
+    loudness: Option<f32>,
     max_readers: usize,
     clock_threads: usize,
     audio_queue: usize,

@@ -2,13 +2,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::text;
-use mixer::TrackId;
+use mixer::{TimerId, TrackEvent, TrackId};
 use model::{ChannelId, Ssrc, UserId};
 use tokio::sync::{Notify, watch};
 
 use crate::encryption::EncryptionEvent;
 use crate::end::TrackEnd;
 use crate::error::{Cause, Closed};
+use crate::queue::QueueEvent;
 
 /// Events that wait for a slow reader before they collapse.
 const BOUND: usize = 1_024;
@@ -51,6 +52,17 @@ pub enum Event {
         /// How.
         end: TrackEnd,
     },
+    /// Something has happened to a track; its [own reader](crate::Track::events) sees it too.
+    Track {
+        /// Which one.
+        track: TrackId,
+        /// What.
+        event: TrackEvent,
+    },
+    /// Something has happened in the queue.
+    Queue(QueueEvent),
+    /// A [timed event](crate::Player::timer) of the player's own clock.
+    Timer(TimerId),
     /// End-to-end encryption: its state, its group, its code.
     Encryption(EncryptionEvent),
     /// Op 5: what a user is going to send, and under which SSRC; not when speech starts and stops.

@@ -17,6 +17,8 @@ mod identity;
 mod info;
 mod link;
 pub mod media;
+mod player;
+mod queue;
 mod sink;
 mod stats;
 #[cfg(test)]
@@ -40,7 +42,11 @@ pub use link::MainGateway;
 pub use media::Arrival;
 pub use sink::{OpusSink, SinkError};
 pub use stats::{Received, Sent, Stats};
-pub use track::{SeekError, Track};
+pub use player::{PlayOptions, Player, Queue};
+pub use queue::{
+    Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
+};
+pub use track::{SeekError, Track, TrackEvents};
 
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
 pub mod layer {
@@ -55,5 +61,9 @@ pub mod source {
 pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};
 pub use dialer::Stream as ByteStream;
 pub use gateway::Token;
-pub use mixer::TrackId;
+pub use mixer::effects;
+pub use mixer::prefetch::Loops;
+pub use mixer::{
+    Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When,
+};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};

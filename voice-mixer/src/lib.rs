@@ -24,4 +24,4 @@ pub use error::SourceError;
 pub use metadata::{Art, Metadata};
 pub use mixer::{Ducking, Ended, Mixer, Spent, Stats, Tick, TrackEvent};
 pub use source::{Chunk, Format, Info, Source};
-pub use track::{Gauge, GroupId, Phase, TimerId, Track, TrackId, TrackStats, When};
+pub use track::{Cue, Gauge, GroupId, Phase, TimerId, Track, TrackId, TrackStats, When};

@@ -10,7 +10,7 @@ use crate::gain::Gain;
 use crate::prefetch::{Feed, Loops};
 use crate::source::sample;
 use crate::track::{Track, TrackStats};
-use crate::{EncoderConfig, GroupId, SourceError, TimerId, TrackId, When};
+use crate::{Cue, EncoderConfig, GroupId, SourceError, TimerId, TrackId, When};
 
 mod ceiling;
 mod event;
@@ -190,6 +190,13 @@ impl Mixer {
     pub fn set_loops(&mut self, id: TrackId, loops: Loops) {
         if let Some(track) = self.track(id) {
             track.set_loops(loops);
+        }
+    }
+
+    /// Changes when a track begins. One that sounds already and is to begin later stops where it is, and goes on from there.
+    pub fn set_cue(&mut self, id: TrackId, cue: Cue) {
+        if let Some(track) = self.track(id) {
+            track.set_cue(cue);
         }
     }
 
@@ -376,7 +383,7 @@ impl Mixer {
             _ => Ended::Finished,
         });
         for (_, next) in &mut self.tracks {
-            if next.crossfade().is_some_and(|(before, _)| before == id) {
+            if next.waits_for().is_some_and(|(before, _)| before == id) {
                 next.begin(0);
             }
         }

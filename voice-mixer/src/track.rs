@@ -42,6 +42,24 @@ impl GroupId {
     pub const EFFECTS: Self = Self(2);
 }
 
+/// When a track begins to sound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Cue {
+    /// As soon as it is ready.
+    #[default]
+    Now,
+    /// Not before another cue; it is read ahead meanwhile.
+    Held,
+    /// With the sample after the last one of another track, or `crossfade` before its end, while that one fades out. At once
+    /// when there is no such track.
+    After {
+        /// The other track.
+        track: TrackId,
+        /// How long the two fade into each other.
+        crossfade: Duration,
+    },
+}
+
 /// A feed with its settings and its place, as a [`Mixer`](crate::Mixer) plays it.
 pub struct Track {
     feed: Feed,
@@ -55,8 +73,7 @@ pub struct Track {
     unstretching: bool,
     /// On the way to or from another track.
     fade: Option<Fade>,
-    /// Plays when this one is about to end: so many samples before its end.
-    after: Option<(TrackId, u64)>,
+    cue: Cue,
     loops: Loops,
     /// Where in the source the counting of `taken` began, and at which count.
     base: Duration,
@@ -115,7 +132,7 @@ impl Track {
             stretch: None,
             unstretching: false,
             fade: None,
-            after: None,
+            cue: Cue::Now,
             loops: Loops::default(),
             base: Duration::ZERO,
             since: 0,
@@ -186,11 +203,10 @@ impl Track {
         self
     }
 
-    /// Waiting for another track: it begins with the sample after that one's last, or `crossfade` before its end, while
-    /// that one fades out. At once when there is no such track.
+    /// Beginning at this cue.
     #[must_use]
-    pub fn after(mut self, id: TrackId, crossfade: Duration) -> Self {
-        self.after = Some((id, sample(crossfade, SAMPLE_RATE)));
+    pub fn cue(mut self, cue: Cue) -> Self {
+        self.cue = cue;
         self
     }
 
@@ -363,14 +379,21 @@ impl Track {
         from == 0 && std::mem::take(&mut self.joined)
     }
 
-    /// Whether it waits for this track; how long it fades in while that one ends.
-    pub(crate) fn crossfade(&self) -> Option<(TrackId, u64)> {
-        self.after
+    /// The track that it waits for, and over how many samples the two fade into each other.
+    pub(crate) fn waits_for(&self) -> Option<(TrackId, u64)> {
+        match self.cue {
+            Cue::After { track, crossfade } => Some((track, sample(crossfade, SAMPLE_RATE))),
+            Cue::Now | Cue::Held => None,
+        }
+    }
+
+    pub(crate) fn set_cue(&mut self, cue: Cue) {
+        self.cue = cue;
     }
 
     /// Lets it begin, fading in over so many samples.
     pub(crate) fn begin(&mut self, crossfade: u64) {
-        self.after = None;
+        self.cue = Cue::Now;
         if crossfade > 0 {
             self.fade = Some(Fade::inward(crossfade));
         }
@@ -383,7 +406,7 @@ impl Track {
 
     /// Paused, waiting for another one, or a sink that nobody has pushed anything into.
     pub(crate) fn is_resting(&self) -> bool {
-        self.is_paused() || self.after.is_some() || (self.feed.is_idle_sink() && self.decoded() == 0)
+        self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.decoded() == 0)
     }
 
     /// A sink that is not paused, and has packets.

@@ -6,10 +6,10 @@ mod dial;
 mod inlet;
 mod reader;
 mod time;
+mod timers;
 mod udp;
 mod ws;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,7 +28,8 @@ use crate::error::{Closed, JoinError};
 use crate::event::{Event, Queue};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 use crate::link::MainGateway;
-use crate::media::{Arrival, Notice, Removed, Update};
+use crate::media::{Arrival, Command, Notice, Removed, Update};
+use crate::player::{Order, Player};
 use crate::stats::Stats;
 
 pub use clock::ClockStats;
@@ -36,6 +37,7 @@ pub(crate) use clock::{Beat, Clock, Place};
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers};
 use time::{now, sleep_until};
+use timers::Timers;
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
 
@@ -44,14 +46,13 @@ pub(crate) enum Request {
     Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
     VoiceState(VoiceStateUpdate),
     VoiceServer(VoiceServerUpdate),
-    Mute(bool),
+    Mute { mute: bool, hold: bool },
     Deaf(bool),
     Speaking(u32),
     Send(gateway::text::Message),
     Events(Arc<Queue>),
     Audio(Tap<Frame>),
     Arrivals(Tap<Arrival>),
-    Track { id: TrackId, end: watch::Sender<Option<TrackEnd>> },
     Stats(oneshot::Sender<Stats>),
     Leave,
 }
@@ -68,6 +69,8 @@ pub(crate) struct CallTask {
     pub(crate) dialer: Arc<dyn Dialer>,
     pub(crate) link: Option<Arc<dyn MainGateway>>,
     pub(crate) control: Control,
+    pub(crate) player: Player,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
     pub(crate) place: Place,
     pub(crate) inbound: crate::media::Inbound,
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
@@ -85,6 +88,10 @@ struct Running {
     dialer: Arc<dyn Dialer>,
     link: Option<Arc<dyn MainGateway>>,
     control: Control,
+    player: Player,
+    timers: Timers,
+    /// Whether tracks stand still while we are muted.
+    hold: bool,
     place: Place,
     receive: mpsc::UnboundedSender<Message>,
     ws: Option<Ws>,
@@ -93,7 +100,6 @@ struct Running {
     socket: Option<Arc<UdpSocket>>,
     waiter: Option<oneshot::Sender<Result<(), JoinError>>>,
     events: Vec<Arc<Queue>>,
-    tracks: HashMap<TrackId, watch::Sender<Option<TrackEnd>>>,
     /// Where work that was done comes back from the threads that did it.
     done: mpsc::UnboundedSender<Done>,
     encryption: watch::Sender<Encryption>,
@@ -102,7 +108,7 @@ struct Running {
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) async fn run(task: CallTask) {
-    let CallTask { config, dialer, link, control, place, inbound, .. } = task;
+    let CallTask { config, dialer, link, control, player, mut orders, place, inbound, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
     let (receive, messages) = mpsc::unbounded_channel();
     let (done, mut works) = mpsc::unbounded_channel();
@@ -113,7 +119,10 @@ pub(crate) async fn run(task: CallTask) {
         config,
         dialer,
         link,
+        hold: config.mute_holds,
         control,
+        player,
+        timers: Timers::default(),
         place,
         receive,
         ws: None,
@@ -122,7 +131,6 @@ pub(crate) async fn run(task: CallTask) {
         socket: None,
         waiter: None,
         events: vec![events],
-        tracks: HashMap::new(),
         done,
         encryption,
         ended: None,
@@ -140,12 +148,10 @@ pub(crate) async fn run(task: CallTask) {
             },
             Some(incoming) = incoming.recv() => running.handle_ws(incoming),
             Some(notice) = notices.recv() => {
-                // A track that has ended may still be among the requests: it was announced before it was added.
-                while let Ok(request) = requests.try_recv() {
-                    running.handle_request(request);
-                }
                 running.handle_notice(notice);
             }
+            Some(order) = orders.recv() => running.handle_order(order),
+            () = sleep_until(running.timers.poll_timeout()) => running.handle_timers(),
             Some(incoming) = discovery.recv() => running.handle_udp(incoming),
             Some(done) = works.recv() => running.handle_done(done),
             () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
@@ -157,7 +163,7 @@ pub(crate) async fn run(task: CallTask) {
     if let Ok(stats) = figures.await {
         let _ = last.set(stats);
     }
-    let Running { config, place, receive, ws, mut closing, tracks, ended, .. } = running;
+    let Running { config, place, player, receive, ws, mut closing, ended, .. } = running;
     requests.close();
     drop((place, receive, incoming));
     let _ = receiving.await;
@@ -167,9 +173,7 @@ pub(crate) async fn run(task: CallTask) {
         ws.close(1000, config.deadlines.closing).await;
     }
     while closing.join_next().await.is_some() {}
-    for end in tracks.into_values() {
-        end.send_replace(Some(TrackEnd::CallClosed));
-    }
+    player.close();
     closed.send_replace(ended);
 }
 
@@ -188,16 +192,16 @@ impl Running {
             }
             Request::VoiceState(update) => control.handle_voice_state(now(), update),
             Request::VoiceServer(update) => control.handle_voice_server(now(), update),
-            Request::Mute(mute) => control.set_mute(mute),
+            Request::Mute { mute, hold } => {
+                self.hold = hold;
+                control.set_mute(mute);
+            }
             Request::Deaf(deaf) => control.set_deaf(deaf),
             Request::Speaking(flags) => control.set_speaking(now(), flags),
             Request::Send(message) => control.send(now(), &message),
             Request::Events(queue) => self.events.push(queue),
             Request::Audio(tap) => self.tell_receive(Message::Audio(tap)),
             Request::Arrivals(tap) => self.tell_receive(Message::Arrivals(tap)),
-            Request::Track { id, end } => {
-                self.tracks.insert(id, end);
-            }
             Request::Stats(reply) => self.stats(reply),
             Request::Leave => control.leave(now()),
         }
@@ -230,6 +234,11 @@ impl Running {
         match notice {
             Notice::Farewelled => self.control.handle_farewelled(),
             Notice::KeyExhausted => self.control.handle_key_exhausted(now()),
+            Notice::Track { id, event } => {
+                if !self.player.handle_event(id, &event) {
+                    self.emit(&Event::Track { track: id, event });
+                }
+            }
             Notice::TrackEnded { id, ended, .. } => {
                 let end = match ended {
                     mixer::Ended::Failed(error) => TrackEnd::Failed(error),
@@ -244,9 +253,21 @@ impl Running {
     }
 
     fn track_ended(&mut self, track: TrackId, end: TrackEnd) {
-        if let Some(sender) = self.tracks.remove(&track) {
-            sender.send_replace(Some(end.clone()));
+        if self.player.handle_ended(track, &end) {
             self.emit(&Event::TrackEnded { track, end });
+        }
+    }
+
+    fn handle_order(&mut self, order: Order) {
+        match order {
+            Order::Emit(event) => self.emit(&event),
+            Order::Timer { id, when } => self.timers.set(now(), id, when),
+        }
+    }
+
+    fn handle_timers(&mut self) {
+        for id in self.timers.handle_timeout(now()) {
+            self.emit(&Event::Timer(id));
         }
     }
 
@@ -306,8 +327,8 @@ impl Running {
     /// Tells each half of media what concerns it: the clock is not woken for nothing.
     fn update(&self, update: Update) {
         match update {
-            Update::Mute(_)
-            | Update::Farewell
+            Update::Mute(muted) => self.place.beat().command(Command::Mute { muted, hold: self.hold }),
+            Update::Farewell
             | Update::Dave(dave::Update::Seal(_) | dave::Update::Withhold | dave::Update::SendPlain) => {
                 self.place.beat().update(update);
             }

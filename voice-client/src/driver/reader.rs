@@ -12,8 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use mixer::prefetch::{Reader, Step};
+use mixer::prefetch::{Loops, Reader, Step};
 use mixer::{Info, SourceError, TrackId};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::time::now;
@@ -44,6 +45,8 @@ struct Shared {
     pool: Mutex<Pool>,
     /// Wakes a thread: a job is due, or the queue has changed.
     changed: Condvar,
+    /// Where sources that need tasks start them.
+    runtime: Mutex<Option<Handle>>,
     max: usize,
 }
 
@@ -64,32 +67,33 @@ struct Job {
 
 /// What is asked of a source from outside, and what is known of it.
 pub(crate) struct Mailbox {
+    track: TrackId,
+    beat: Beat,
     seek: Mutex<Option<Seek>>,
+    loops: Mutex<Option<Loops>>,
     info: Mutex<Option<Info>>,
     shared: Weak<Shared>,
 }
 
 struct Seek {
     to: Duration,
-    track: TrackId,
-    beat: Beat,
     reply: oneshot::Sender<Result<Duration, SourceError>>,
 }
 
 impl Mailbox {
-    /// Asks for a seek of `track`. A later one takes the place of an earlier one that has not begun.
-    pub(crate) fn seek(
-        self: &Arc<Self>,
-        to: Duration,
-        track: TrackId,
-        beat: &Beat,
-    ) -> oneshot::Receiver<Result<Duration, SourceError>> {
+    /// Asks for a seek. A later one takes the place of an earlier one that has not begun.
+    pub(crate) fn seek(self: &Arc<Self>, to: Duration) -> oneshot::Receiver<Result<Duration, SourceError>> {
         let (reply, answer) = oneshot::channel();
-        *lock(&self.seek) = Some(Seek { to, track, beat: beat.clone(), reply });
+        *lock(&self.seek) = Some(Seek { to, reply });
         if let Some(shared) = self.shared.upgrade() {
             shared.hurry(self);
         }
         answer
+    }
+
+    /// How often the source begins again.
+    pub(crate) fn set_loops(&self, loops: Loops) {
+        *lock(&self.loops) = Some(loops);
     }
 
     /// What the source said of itself when it was opened.
@@ -100,14 +104,19 @@ impl Mailbox {
 
 impl Readers {
     pub(crate) fn new(max: usize) -> Self {
-        let shared = Shared { pool: Mutex::default(), changed: Condvar::new(), max: max.max(1) };
+        let runtime = Mutex::new(Handle::try_current().ok());
+        let shared = Shared { pool: Mutex::default(), changed: Condvar::new(), runtime, max: max.max(1) };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Lets a reader work until its feed is dropped.
-    pub(crate) fn submit(&self, mut reader: Reader) -> Arc<Mailbox> {
-        let shared = Arc::downgrade(&self.shared);
-        let mailbox = Arc::new(Mailbox { seek: Mutex::default(), info: Mutex::default(), shared });
+    /// Lets a reader work for a track until its feed is dropped.
+    pub(crate) fn submit(&self, mut reader: Reader, track: TrackId, beat: &Beat) -> Arc<Mailbox> {
+        let (seek, loops, info) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (beat, shared) = (beat.clone(), Arc::downgrade(&self.shared));
+        let mailbox = Arc::new(Mailbox { track, beat, seek, loops, info, shared });
+        if let Ok(runtime) = Handle::try_current() {
+            lock(&self.shared.runtime).get_or_insert(runtime);
+        }
         let mut pool = lock(&self.shared.pool);
         if pool.threads == 0
             && let Err(error) = start(&self.shared, &mut pool)
@@ -202,7 +211,10 @@ fn work(shared: &Arc<Shared>) {
             tracing::warn!(%error, "no further reader thread: a source that blocks holds the others up");
         }
         drop(pool);
+        let runtime = lock(&shared.runtime).clone();
+        let entered = runtime.as_ref().map(Handle::enter);
         let again = take_turn(job, busy >= shared.max);
+        drop(entered);
         pool = lock(&shared.pool);
         pool.jobs.extend(again.map(Reverse));
         idle_since = now();
@@ -241,13 +253,16 @@ fn discard(job: Job) {
 fn serve(job: &mut Job) -> Option<Duration> {
     // Taken out first: the lock is not held while user code seeks.
     let seek = lock(&job.mailbox.seek).take();
-    if let Some(Seek { to, track, beat, reply }) = seek {
+    if let Some(loops) = lock(&job.mailbox.loops).take() {
+        job.reader.set_loops(loops);
+    }
+    if let Some(Seek { to, reply }) = seek {
         let sought = guard(|| job.reader.seek(to)).unwrap_or_else(|error| {
             job.reader.fail(error.clone());
             Err(error)
         });
         let answer = sought.map(|(feed, position)| {
-            beat.command(Command::Replace { id: track, feed, position });
+            job.mailbox.beat.command(Command::Replace { id: job.mailbox.track, feed, position });
             position
         });
         // The caller may have gone away; the track goes on from there all the same.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use mixer::effects::{Chain, Limiter, Stretch, Timescale};
 use mixer::prefetch::{Feed, Loops};
-use mixer::{Ducking, GroupId, Mixer, Spent, TimerId, Track, TrackId, When};
+use mixer::{Cue, Ducking, GroupId, Mixer, Spent, TimerId, Track, TrackId, When};
 
 use super::Outbound;
 use crate::encoder::EncoderSettings;
@@ -55,6 +55,13 @@ pub enum Command {
         id: TrackId,
         /// How often.
         loops: Loops,
+    },
+    /// Change when a track begins.
+    Cue {
+        /// Which one.
+        id: TrackId,
+        /// When.
+        cue: Cue,
     },
     /// Put a track into another group.
     Group {
@@ -164,6 +171,7 @@ impl Command {
                 return Some(Removed::Feed(Box::new(feed)));
             }
             Command::Loops { id, loops } => mixer.set_loops(id, loops),
+            Command::Cue { id, cue } => mixer.set_cue(id, cue),
             Command::Group { id, group } => mixer.set_group(id, group),
             Command::Effects { id, chain } => return effects(mixer.set_effects(id, chain.map(|it| *it))),
             Command::Timescale { id, timescale, stretch } => {

@@ -74,9 +74,6 @@ impl Happenings {
         self.queue.pop_front()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }
 
 /// What the mixer is done with, to be dropped off the audio thread.

@@ -105,7 +105,7 @@ impl Mixer {
     /// Lets tracks begin that wait for others which are about to end, or are not there.
     fn begin_crossfades(&mut self, period: usize) {
         for index in 0..self.tracks.len() {
-            let Some((before, crossfade)) = self.tracks[index].1.crossfade() else { continue };
+            let Some((before, crossfade)) = self.tracks[index].1.waits_for() else { continue };
             let Some(other) = self.index(before) else {
                 self.tracks[index].1.begin(0);
                 continue;
@@ -234,7 +234,7 @@ impl Mixer {
                     continue;
                 }
                 let (id, stopped) = (*id, track.is_stopping().then_some(super::Ended::Stopped));
-                let follower = self.tracks.iter().position(|(_, next)| next.crossfade().is_some_and(|(it, _)| it == id));
+                let follower = self.tracks.iter().position(|(_, next)| next.waits_for().is_some_and(|(it, _)| it == id));
                 self.retire(at, stopped);
                 index -= usize::from(at < index);
                 next = follower.map(|follower| (follower - usize::from(at < follower), (from + played).min(period)));

@@ -2,7 +2,7 @@
 
 use voice_model::CHANNELS;
 
-use super::{TimerId, Track};
+use super::{Cue, TimerId, Track};
 use crate::Metadata;
 use crate::decode::Decode;
 use crate::prefetch::{Kind, Loops, MarkKind, Record};
@@ -39,7 +39,7 @@ impl Track {
         if self.stopping && self.gain.is_silent() {
             return Activity::Over;
         }
-        if self.is_paused() || self.after.is_some() {
+        if self.is_paused() || self.cue != Cue::Now {
             return Activity::Silent;
         }
         let ended = self.feed.end().is_some();

@@ -20,6 +20,8 @@ pub enum When {
         /// Time before the first.
         phase: Duration,
     },
+    /// Once, when the track has got to this place of its source or beyond, at once if it has already.
+    From(Duration),
     /// Whenever the track plays over this place of its source; a seek across it does not count.
     At(Duration),
 }
@@ -46,6 +48,7 @@ enum Due {
     Once(u64),
     Every { period: u64, next: u64 },
     Place(Duration),
+    From(Duration),
 }
 
 impl Timers {
@@ -63,6 +66,7 @@ impl Timers {
                 Due::Every { period: sample(period, SAMPLE_RATE).max(MIN_PERIOD), next: from_now(phase) }
             }
             When::At(place) => Due::Place(place),
+            When::From(place) => Due::From(place),
         };
         self.timers.push(Timer { id, due });
     }
@@ -78,6 +82,13 @@ impl Timers {
         self.timers.retain_mut(|timer| match &mut timer.due {
             Due::Once(due) => {
                 let due = *due <= clock;
+                if due {
+                    fire(timer.id);
+                }
+                !due
+            }
+            Due::From(place) => {
+                let due = *place <= to;
                 if due {
                     fire(timer.id);
                 }
@@ -128,8 +139,12 @@ mod tests {
         assert_eq!(fired(&mut timers, 4_800, 30, 130), [2], "one event, however late");
         assert_eq!(fired(&mut timers, 960, 990, 10), Vec::<u64>::new());
         assert_eq!(fired(&mut timers, 960, 995, 30), [2, 3], "over the end, from the beginning");
+        timers.add(TimerId(4), When::From(MS(100)));
+        timers.add(TimerId(5), When::From(MS(10)));
+        assert_eq!(fired(&mut timers, 0, 30, 30), [5]);
         timers.cancel(TimerId(2));
         timers.cancel(TimerId(3));
+        assert_eq!(fired(&mut timers, 960, 90, 110), [4]);
         assert!(timers.is_empty());
     }
 }
