@@ -226,6 +226,11 @@ impl Outbound {
         self.transport.is_none() || (self.tail == 0 && (self.farewell || self.mixer.is_idle()))
     }
 
+    /// How often [`prepare`](Self::prepare) wants to be called: 20 ms, or 10 ms. May change with each command and update.
+    pub fn beat(&self) -> Duration {
+        FRAME
+    }
+
     /// Prepares the next packet. `beats` is how many periods of 20 ms have passed since the last call, at least 1:
     /// RTP time runs on over those that were skipped, tracks do not.
     pub fn prepare(&mut self, beats: u32) -> Prepared {
