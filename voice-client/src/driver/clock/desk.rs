@@ -246,12 +246,14 @@ impl Desk {
     /// Takes in a call, new or from another thread; one that beats goes on where it would have.
     pub(super) fn enter(&mut self, call: Box<Call>) {
         let place = self.calls.insert(call);
-        let soonest = self.soonest();
         if let Some(call) = self.calls.get_mut(place).filter(|call| !call.is_resting()) {
             let due = call.rhythm.due();
+            let every = call.rhythm.every();
+            let soonest = self.soonest();
+            // A load that is measured with it for a part of the time only would be too low.
+            self.meter = Meter::new(now());
             if due < soonest {
                 // On its way it missed its deadline: it gets another soon, not after another beat.
-                let every = call.rhythm.every();
                 let start = self.calls.quietest(soonest, every);
                 let lag = STEP.saturating_mul(u32::try_from(start - due).unwrap_or(u32::MAX));
                 self.count_late(u64::from(lag > LATE), lag);
