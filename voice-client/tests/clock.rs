@@ -117,7 +117,7 @@ async fn figures_tell_of_each_thread() {
     assert!(thread.load <= 1.0 && stats.beats >= stats.packets, "{stats:?}");
     // Not everywhere allowed; then it says why, and plays all the same.
     match &thread.realtime {
-        Realtime::Granted => assert!(cfg!(target_os = "linux")),
+        Realtime::Granted => {}
         Realtime::Refused(reason) => assert!(!reason.is_empty()),
         other => panic!("asked for, and {other:?}"),
     }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
+
+use tokio::sync::mpsc::UnboundedSender as Sender;
 
 use super::balance::{Balance, Load};
 use super::call::{Call, Word};

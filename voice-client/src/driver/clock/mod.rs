@@ -14,6 +14,7 @@ mod calls;
 mod desk;
 mod gauge;
 mod home;
+mod inbox;
 mod realtime;
 mod rhythm;
 #[cfg(test)]
@@ -23,7 +24,6 @@ mod thread;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub use realtime::Realtime;
 /// All clock threads of a client; each is started when it is first needed.
 pub(crate) struct Clock {
     setup: Setup,
-    home: Mutex<Option<(Sender<Message>, JoinHandle<()>)>>,
+    home: Mutex<Option<(mpsc::UnboundedSender<Message>, JoinHandle<()>)>>,
     next_key: AtomicU64,
 }
 
@@ -115,7 +115,7 @@ impl Drop for Place {
 /// A handle to a call on a clock thread.
 #[derive(Clone)]
 pub(crate) struct Beat {
-    messages: Sender<Message>,
+    messages: mpsc::UnboundedSender<Message>,
     key: u64,
     resting: Arc<AtomicBool>,
 }

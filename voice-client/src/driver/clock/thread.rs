@@ -2,15 +2,17 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver as Receiver, UnboundedSender as Sender, unbounded_channel as channel};
 
 use super::balance::{Balance, Load};
 use super::call::{Call, Word};
 use super::desk::Desk;
 use super::gauge::{Counters, Gauge};
 use super::home::Home;
+use super::inbox::{Inbox, Nothing};
 use super::realtime::{self, Realtime};
 use crate::driver::time::now;
 
@@ -55,7 +57,7 @@ enum Role {
 }
 
 struct Thread {
-    inbox: Receiver<Message>,
+    inbox: Inbox,
     role: Role,
     desk: Desk,
 }
@@ -66,9 +68,7 @@ pub(super) fn start_home(setup: &Setup) -> io::Result<(Sender<Message>, JoinHand
     let gauge = Arc::new(Gauge::default());
     setup.counters.enlist(&gauge);
     let role = Role::Home(Home::new(setup.clone(), address.clone()));
-    let started =
-        spawn(0, setup, Thread { inbox, role, desk: Desk::new(setup.epoch, gauge.clone(), setup.counters.clone()) });
-    match started {
+    match spawn(0, setup, inbox, role, gauge.clone()) {
         Ok(handle) => Ok((address, handle)),
         Err(error) => {
             setup.counters.strike_off(&gauge);
@@ -86,17 +86,23 @@ pub(super) fn start_branch(
     let (messages, inbox) = channel();
     let gauge = Arc::new(Gauge::default());
     let role = Role::Branch { id, home, balance: setup.balance, quiet_since: None };
-    spawn(id, setup, Thread { inbox, role, desk: Desk::new(setup.epoch, gauge.clone(), setup.counters.clone()) })?;
+    spawn(id, setup, inbox, role, gauge.clone())?;
     Ok((messages, gauge))
 }
 
-fn spawn(id: usize, setup: &Setup, thread: Thread) -> io::Result<JoinHandle<()>> {
-    let (asked, refused) = (setup.realtime, setup.refused.clone());
+fn spawn(
+    id: usize,
+    setup: &Setup,
+    messages: Receiver<Message>,
+    role: Role,
+    gauge: Arc<Gauge>,
+) -> io::Result<JoinHandle<()>> {
+    let Setup { realtime, epoch, counters, refused, .. } = setup.clone();
     Builder::new().name(format!("voice-clock-{id}")).spawn(move || {
-        if asked {
-            thread.desk.gauge.set_realtime(ask(&refused));
+        if realtime {
+            gauge.set_realtime(ask(&refused));
         }
-        thread.run();
+        Thread { inbox: Inbox::new(messages), role, desk: Desk::new(epoch, gauge, counters) }.run();
     })
 }
 
@@ -114,9 +120,13 @@ impl Thread {
     fn run(mut self) {
         loop {
             for _ in 0..BURST {
-                let Ok(message) = self.inbox.try_recv() else { break };
-                if self.handle(message).is_break() {
-                    return;
+                match self.inbox.try_recv() {
+                    Err(Nothing::Yet) => break,
+                    message => {
+                        if self.heard(message).is_break() {
+                            return;
+                        }
+                    }
                 }
             }
             let time = now();
@@ -129,39 +139,39 @@ impl Thread {
                 continue;
             };
             let leisure = self.desk.leisure(step, time);
-            if !leisure.is_zero() {
-                let message = self.inbox.recv_timeout(leisure);
-                self.desk.waited(now() - time);
-                match message {
-                    Ok(message) => {
-                        if self.handle(message).is_break() {
-                            return;
-                        }
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
+            if leisure.is_zero() {
+                self.desk.serve(step);
+                continue;
             }
-            self.desk.serve(step);
+            let message = self.inbox.recv(Some(leisure));
+            self.desk.waited(now() - time);
+            if self.heard(message).is_break() {
+                return;
+            }
         }
     }
 
     /// Nobody beats: waits for a message.
     fn rest(&mut self) -> ControlFlow<()> {
         self.desk.rest();
-        let message = match &self.role {
-            Role::Home(_) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Role::Branch { balance, .. } => self.inbox.recv_timeout(balance.quiet_for),
+        let longest = match &self.role {
+            Role::Home(_) => None,
+            Role::Branch { balance, .. } => Some(balance.quiet_for),
         };
+        let start = now();
+        let message = self.inbox.recv(longest);
         self.desk.end_rest();
+        if matches!(message, Err(Nothing::Yet)) && longest.is_some_and(|longest| now() >= start + longest) {
+            self.say_quiet();
+        }
+        self.heard(message)
+    }
+
+    fn heard(&mut self, message: Result<Message, Nothing>) -> ControlFlow<()> {
         match message {
             Ok(message) => self.handle(message),
-            Err(RecvTimeoutError::Timeout) => {
-                self.say_quiet();
-                ControlFlow::Continue(())
-            }
-            Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
+            Err(Nothing::Yet) => ControlFlow::Continue(()),
+            Err(Nothing::Ever) => ControlFlow::Break(()),
         }
     }
 
