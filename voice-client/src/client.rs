@@ -71,7 +71,7 @@ impl Client {
     fn build(config: Config, link: Option<Link>) -> Self {
         let inner = Inner {
             dialer: dialer(&config),
-            clock: Clock::new(config.clock_threads),
+            clock: Clock::new(&config),
             readers: Arc::new(Readers::new(config.max_readers)),
             ids: Arc::default(),
             keys: Keys::new(config.identity.clone(), Arc::new(SystemEntropy)),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +68,12 @@ pub struct Config {
     pub loudness: Option<f32>,
     /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
-    /// Clock threads, shared by all calls of a client.
+    /// Most clock threads, shared by all calls of a client; by default as many as the machine runs at once. There is one at first;
+    /// when it is busy for more than 55 % of a second, or late, calls move to others.
     pub clock_threads: usize,
+    /// Ask for real-time priority for clock threads (Linux: SCHED_FIFO, priority 10), so that other programs do not delay packets.
+    /// Where the system does not allow it they run on as they are, and [`ClockStats`](crate::ClockStats) says why.
+    pub realtime: bool,
     /// Frames that an [`Audio`](crate::Audio) stream holds for a slow reader; what does not fit is dropped and counted.
     pub audio_queue: usize,
 }
@@ -206,7 +211,8 @@ impl Default for Config {
             read_ahead: Duration::from_millis(250),
             loudness: None,
             max_readers: 64,
-            clock_threads: 1,
+            clock_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            realtime: false,
             audio_queue: 128,
         }
     }
@@ -252,6 +258,7 @@ setters!(Config {
     loudness: Option<f32>,
     max_readers: usize,
     clock_threads: usize,
+    realtime: bool,
     audio_queue: usize,
 });
 

@@ -229,6 +229,10 @@ pub enum Closed {
     /// Its task was ended from outside, with its tokio runtime.
     #[error("the runtime that the call ran on has ended")]
     Aborted,
+    /// Sending broke down for this call alone: code that the audio thread ran for it panicked, and other calls go on. Wakers of an
+    /// [`OpusSink`](crate::OpusSink)'s writer are such code.
+    #[error("sending panicked: if no waker of yours did, please report this")]
+    Panicked,
     /// The main gateway says that the bot is in no channel any more: it was disconnected, or the channel is gone.
     #[error("removed from the channel")]
     Removed,
@@ -256,7 +260,7 @@ impl Closed {
     pub fn code(&self) -> Option<u16> {
         match self {
             Closed::Join { cause, .. } | Closed::Lost(cause) | Closed::InfoNeeded(cause) => cause.code(),
-            Closed::Left | Closed::Aborted | Closed::Removed => None,
+            Closed::Left | Closed::Aborted | Closed::Panicked | Closed::Removed => None,
         }
     }
 }

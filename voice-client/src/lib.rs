@@ -30,7 +30,7 @@ pub use call::Call;
 pub use client::Client;
 pub use config::{Config, Deadlines, Retry};
 pub use dialer::{Dialer, Dialing};
-pub use driver::ClockStats;
+pub use driver::{ClockStats, ClockThread, Realtime};
 pub use encoder::{Bitrate, EncoderSettings, ExpectedLoss};
 pub use encryption::{CodeError, E2ee, Encryption, EncryptionEvent, SystemEntropy};
 pub use end::TrackEnd;

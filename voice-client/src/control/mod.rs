@@ -257,6 +257,11 @@ impl Control {
         }
     }
 
+    /// Media can send nothing any more: what sends it has panicked.
+    pub(crate) fn handle_panicked(&mut self) {
+        self.end(Closed::Panicked);
+    }
+
     /// Media has sent the end of speech.
     pub(crate) fn handle_farewelled(&mut self) {
         if matches!(self.phase, Phase::Leaving { .. }) {

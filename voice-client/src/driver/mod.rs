@@ -32,8 +32,8 @@ use crate::media::{Arrival, Command, Notice, Removed, Update};
 use crate::player::{Order, Player};
 use crate::stats::Stats;
 
-pub use clock::ClockStats;
 pub(crate) use clock::{Beat, Clock, Place};
+pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers};
 use time::{now, sleep_until};
@@ -147,7 +147,13 @@ pub(crate) async fn run(task: CallTask) {
                 }
             },
             Some(incoming) = incoming.recv() => running.handle_ws(incoming),
-            Some(notice) = notices.recv() => {
+            notice = notices.recv() => {
+                let Some(notice) = notice else {
+                    // The clock has let go of a call that has not left.
+                    running.control.handle_panicked();
+                    running.drain();
+                    continue;
+                };
                 running.handle_notice(notice);
             }
             Some(order) = orders.recv() => running.handle_order(order),
@@ -168,7 +174,11 @@ pub(crate) async fn run(task: CallTask) {
     drop((place, receive, incoming));
     let _ = receiving.await;
     // Until the clock thread has let go of the call, whose remains are dropped here.
-    while notices.recv().await.is_some() {}
+    while let Some(notice) = notices.recv().await {
+        if let Notice::Dispose(removed) = notice {
+            dispose(removed);
+        }
+    }
     if let Some(ws) = ws {
         ws.close(1000, config.deadlines.closing).await;
     }
@@ -248,7 +258,7 @@ impl Running {
                 self.track_ended(id, end);
             }
             Notice::Dispose(Removed::Track(id, _)) => self.track_ended(id, TrackEnd::Stopped),
-            Notice::Dispose(_) => {}
+            Notice::Dispose(removed) => dispose(removed),
         }
     }
 
@@ -413,6 +423,11 @@ impl Running {
             let _ = reply.send(stats);
         });
     }
+}
+
+/// Dropping a sink wakes who waits for it: code of the application.
+fn dispose(removed: Removed) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(removed)));
 }
 
 /// A lock whose holder cannot have panicked in a way that matters.

@@ -1,64 +1,87 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use mixer::TrackId;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::media::{Notice, Outbound, Prepared, Removed};
+use super::rhythm::{Rhythm, STEP};
+use crate::media::{Command, Notice, Outbound, Prepared, Removed, Update};
+use crate::stats::Sent;
 
 /// What a clock thread knows of a call.
 pub(super) struct Call {
-    pub(super) outbound: Outbound,
-    pub(super) socket: Option<Arc<UdpSocket>>,
-    pub(super) phase: usize,
-    /// The beat in which it was last prepared.
-    pub(super) beat: u64,
+    pub(super) key: u64,
+    pub(super) rhythm: Rhythm,
+    /// Whether it beats. Kept by [`Calls`](super::calls::Calls).
+    pub(super) listed: bool,
+    outbound: Outbound,
+    socket: Option<Arc<UdpSocket>>,
     notices: mpsc::UnboundedSender<Notice>,
     prepared: Option<usize>,
+    /// What a beat costs, lately; zero until it was measured.
+    cost: Duration,
     /// No beat is needed. Shared with handles that push packets, who end the rest.
     resting: Arc<AtomicBool>,
     farewelled: bool,
     exhausted: bool,
 }
 
+/// What is said to a call.
+pub(super) enum Word {
+    Socket(Arc<UdpSocket>),
+    Update(Update),
+    Command(Command),
+    Wake,
+    Position { id: TrackId, reply: oneshot::Sender<Option<Duration>> },
+    Figures { reply: oneshot::Sender<Sent> },
+    Leave,
+}
+
 impl Call {
     pub(super) fn new(
+        key: u64,
+        step: u64,
         outbound: Outbound,
         notices: mpsc::UnboundedSender<Notice>,
         resting: Arc<AtomicBool>,
     ) -> Box<Self> {
         Box::new(Self {
+            key,
+            rhythm: Rhythm::new(step, outbound.beat()),
+            listed: false,
             outbound,
             socket: None,
-            phase: 0,
-            beat: 0,
             notices,
             prepared: None,
+            cost: Duration::ZERO,
             resting,
             farewelled: false,
             exhausted: false,
         })
     }
 
-    /// Prepares its packet for `beat`.
-    pub(super) fn prepare(&mut self, beat: u64) {
-        let beats = u32::try_from(beat.saturating_sub(self.beat)).unwrap_or(u32::MAX).max(1);
-        self.beat = beat;
+    /// Prepares its packet for `step`; whether it rests from now on.
+    pub(super) fn prepare(&mut self, step: u64) -> bool {
         self.prepared = None;
-        match self.outbound.prepare(beats) {
+        match self.outbound.prepare(self.rhythm.beat(step)) {
             Prepared::Packet(len) => self.prepared = Some(len),
             Prepared::Nothing => {}
-            Prepared::Rest => self.rest(),
+            Prepared::Rest => return self.rest(),
         }
+        false
     }
 
-    fn rest(&self) {
+    fn rest(&self) -> bool {
         self.resting.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // A packet that was pushed just before saw no rest to end.
-        if !self.outbound.is_idle() {
+        let rests = self.outbound.is_idle();
+        if !rests {
             self.resting.store(false, Ordering::Relaxed);
         }
+        rests
     }
 
     pub(super) fn is_resting(&self) -> bool {
@@ -81,11 +104,12 @@ impl Call {
                 self.prepared = Some(len);
             }
         }
+        self.report();
         packets
     }
 
     /// Tells control what it wants to know.
-    pub(super) fn report(&mut self) {
+    fn report(&mut self) {
         while let Some((id, event)) = self.outbound.pop_event() {
             let _ = self.notices.send(Notice::Track { id, event });
         }
@@ -107,12 +131,46 @@ impl Call {
         }
     }
 
-    /// Lets control drop something: that may free memory.
-    pub(super) fn dispose(&self, removed: Removed) {
-        let _ = self.notices.send(Notice::Dispose(removed));
+    /// Hears what is said to it; whether that may end a rest.
+    pub(super) fn hear(&mut self, word: Word) -> bool {
+        match word {
+            Word::Socket(socket) => self.socket = Some(socket),
+            Word::Update(update) => {
+                self.outbound.update(&update);
+                self.report();
+                return true;
+            }
+            Word::Command(command) => {
+                if let Some(removed) = self.outbound.command(command) {
+                    // Control drops it: that may free memory.
+                    let _ = self.notices.send(Notice::Dispose(removed));
+                }
+                return true;
+            }
+            Word::Wake => return true,
+            Word::Position { id, reply } => _ = reply.send(self.outbound.position(id)),
+            Word::Figures { reply } => _ = reply.send(self.outbound.sent()),
+            Word::Leave => {}
+        }
+        false
     }
 
-    /// Lets control drop all of it.
+    pub(super) fn beat(&self) -> Duration {
+        self.outbound.beat()
+    }
+
+    /// Remembers what a beat cost.
+    pub(super) fn measured(&mut self, cost: Duration) {
+        self.cost = if self.cost.is_zero() { cost } else { (3 * self.cost + cost) / 4 };
+    }
+
+    /// The share of a core that it costs, once that was measured.
+    pub(super) fn share(&self) -> Option<f64> {
+        let period = STEP * self.rhythm.every() as u32;
+        (!self.cost.is_zero()).then(|| self.cost.as_secs_f64() / period.as_secs_f64())
+    }
+
+    /// Lets control drop all of it. That there are no notices any more is how control knows.
     pub(super) fn retire(self) {
         let Self { outbound, notices, .. } = self;
         let _ = notices.send(Notice::Dispose(Removed::Call(Box::new(outbound))));

@@ -1,270 +1,246 @@
-use std::collections::HashMap;
 use std::io;
-use std::net::UdpSocket;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mixer::TrackId;
-use model::FRAME;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedReceiver as Receiver, UnboundedSender as Sender, unbounded_channel as channel};
 
-use super::Counters;
-use super::call::Call;
+use super::balance::{Balance, Load};
+use super::call::{Call, Word};
+use super::desk::Desk;
+use super::gauge::{Counters, Gauge};
+use super::home::Home;
+use super::inbox::{Inbox, Nothing};
+use super::realtime::{self, Realtime};
 use crate::driver::time::now;
-use crate::media::{Command, Update};
-use crate::stats::Sent;
 
-/// Deadlines per period. With 20 to 40 a thread holds thousands of calls; with one, most of them are late.
-const PHASES: usize = 40;
-/// Time between two phases.
-const STEP: Duration = Duration::from_micros(500);
-/// How long before the deadline preparing starts, beyond what it costs.
-const MARGIN: Duration = Duration::from_micros(300);
-/// Most time that preparing is given.
-const MAX_LEAD: Duration = Duration::from_millis(10);
-/// A packet sent later than this after its deadline is late.
-const LATE: Duration = Duration::from_millis(2);
+/// Messages handled in a row before deadlines get their turn.
+const BURST: usize = 64;
 
-/// What a clock thread is told; `key` says of which call.
+/// What a clock thread is told.
 pub(super) enum Message {
-    Join { key: u64, call: Box<Call> },
-    Socket { key: u64, socket: Arc<UdpSocket> },
-    Update { key: u64, update: Update },
-    Command { key: u64, command: Command },
-    Wake { key: u64 },
-    Position { key: u64, id: TrackId, reply: oneshot::Sender<Option<Duration>> },
-    Figures { key: u64, reply: oneshot::Sender<Sent> },
-    Leave { key: u64 },
+    /// Take a call in.
+    Join { call: Box<Call> },
+    /// This is said to the call of that key.
+    Tell { key: u64, word: Word },
+    /// Home asks for calls; each is answered with `Returned`. The thread may have to end after that.
+    Recall { keys: Vec<u64>, end: bool },
+    /// To home: here is the call, if there is still one of that key.
+    Returned { key: u64, call: Option<Box<Call>> },
+    /// To home: this thread has too much to do, and would give these calls away, each with the share of a core that it costs.
+    Offered { from: usize, offer: Vec<(u64, f64)> },
+    /// To home: this thread had little to do for long.
+    Quiet { from: usize },
+    /// To home: no call will be added any more.
+    Close,
 }
 
-/// A clock thread, from outside. It ends with its last call, when nobody can bring it another one.
-pub(super) struct Thread {
-    messages: Sender<Message>,
-    population: Arc<AtomicUsize>,
-    handle: JoinHandle<()>,
+/// What all clock threads of a client share, and are told once.
+#[derive(Clone)]
+pub(super) struct Setup {
+    /// Most threads, home included.
+    pub(super) max: usize,
+    pub(super) balance: Balance,
+    pub(super) realtime: bool,
+    /// Where steps are counted from.
+    pub(super) epoch: Instant,
+    pub(super) counters: Arc<Counters>,
+    /// Somebody has said that real-time priority was refused.
+    pub(super) refused: Arc<AtomicBool>,
+}
+
+enum Role {
+    Home(Home),
+    Branch { id: usize, home: Sender<Message>, balance: Balance, quiet_since: Option<Instant> },
+}
+
+struct Thread {
+    inbox: Inbox,
+    role: Role,
+    desk: Desk,
+}
+
+/// Starts the thread that all messages go to.
+pub(super) fn start_home(setup: &Setup) -> io::Result<(Sender<Message>, JoinHandle<()>)> {
+    let (address, inbox) = channel();
+    let gauge = Arc::new(Gauge::default());
+    setup.counters.enlist(&gauge);
+    let role = Role::Home(Home::new(setup.clone(), address.clone()));
+    match spawn(0, setup, inbox, role, gauge.clone()) {
+        Ok(handle) => Ok((address, handle)),
+        Err(error) => {
+            setup.counters.strike_off(&gauge);
+            Err(error)
+        }
+    }
+}
+
+/// Starts another thread.
+pub(super) fn start_branch(
+    id: usize,
+    setup: &Setup,
+    home: Sender<Message>,
+) -> io::Result<(Sender<Message>, Arc<Gauge>)> {
+    let (messages, inbox) = channel();
+    let gauge = Arc::new(Gauge::default());
+    let role = Role::Branch { id, home, balance: setup.balance, quiet_since: None };
+    spawn(id, setup, inbox, role, gauge.clone())?;
+    Ok((messages, gauge))
+}
+
+fn spawn(
+    id: usize,
+    setup: &Setup,
+    messages: Receiver<Message>,
+    role: Role,
+    gauge: Arc<Gauge>,
+) -> io::Result<JoinHandle<()>> {
+    let Setup { realtime, epoch, counters, refused, .. } = setup.clone();
+    Builder::new().name(format!("voice-clock-{id}")).spawn(move || {
+        if realtime {
+            gauge.set_realtime(ask(&refused));
+        }
+        Thread { inbox: Inbox::new(messages), role, desk: Desk::new(epoch, gauge, counters) }.run();
+    })
+}
+
+fn ask(refused: &AtomicBool) -> Realtime {
+    let answer = realtime::ask();
+    if let Realtime::Refused(reason) = &answer
+        && !refused.swap(true, Ordering::Relaxed)
+    {
+        tracing::warn!(%reason, "clock threads run without real-time priority");
+    }
+    answer
 }
 
 impl Thread {
-    pub(super) fn start(index: usize, counters: Arc<Counters>) -> io::Result<Self> {
-        let (messages, inbox) = channel();
-        let population = Arc::new(AtomicUsize::new(0));
-        let state = State {
-            inbox,
-            epoch: now(),
-            calls: HashMap::new(),
-            phases: std::array::from_fn(|_| Vec::new()),
-            counters,
-            population: population.clone(),
-            step: 0,
-            cost: Duration::ZERO,
-        };
-        let handle = thread::Builder::new().name(format!("voice-clock-{index}")).spawn(move || state.run())?;
-        Ok(Self { messages, population, handle })
-    }
-
-    pub(super) fn is_alive(&self) -> bool {
-        !self.handle.is_finished()
-    }
-
-    pub(super) fn calls(&self) -> usize {
-        self.population.load(Ordering::Relaxed)
-    }
-
-    /// Gives it a call; returns where messages about it go.
-    pub(super) fn join(&self, key: u64, call: Box<Call>) -> Sender<Message> {
-        self.population.fetch_add(1, Ordering::Relaxed);
-        let _ = self.messages.send(Message::Join { key, call });
-        self.messages.clone()
-    }
-}
-
-struct State {
-    inbox: Receiver<Message>,
-    epoch: Instant,
-    calls: HashMap<u64, Box<Call>>,
-    /// Keys of the calls that beat in each phase, resting ones excluded.
-    phases: [Vec<u64>; PHASES],
-    counters: Arc<Counters>,
-    population: Arc<AtomicUsize>,
-    /// The next step of time, counted from the epoch: `beat * PHASES + phase`.
-    step: u64,
-    /// What preparing one phase costs, at most and lately.
-    cost: Duration,
-}
-
-impl State {
     fn run(mut self) {
         loop {
-            while let Ok(message) = self.inbox.try_recv() {
-                self.handle(message);
+            for _ in 0..BURST {
+                match self.inbox.try_recv() {
+                    Err(Nothing::Yet) => break,
+                    message => {
+                        if self.heard(message).is_break() {
+                            return;
+                        }
+                    }
+                }
             }
-            let Some(step) = self.next_step() else {
-                match self.inbox.recv() {
-                    Ok(message) => self.handle(message),
-                    Err(_) => return,
+            let time = now();
+            // What follows from it may take a while.
+            let time = if self.judge(time) { now() } else { time };
+            let Some(step) = self.desk.next_step() else {
+                if self.rest().is_break() {
+                    return;
                 }
                 continue;
             };
-            let deadline = self.deadline(step);
-            match self.inbox.recv_timeout(deadline.saturating_duration_since(now() + self.lead())) {
-                Ok(message) => {
-                    self.handle(message);
-                    continue;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                // Every call says goodbye before its last handle goes.
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if now() > deadline + FRAME {
-                self.skip_to_now();
+            let leisure = self.desk.leisure(step, time);
+            if leisure.is_zero() {
+                self.desk.serve(step);
                 continue;
             }
-            self.prepare(step);
-            sleep_until(deadline);
-            self.send(step, deadline);
-            self.step = step + 1;
+            let message = self.inbox.recv(Some(leisure));
+            self.desk.waited(now() - time);
+            if self.heard(message).is_break() {
+                return;
+            }
         }
     }
 
-    fn lead(&self) -> Duration {
-        (self.cost + MARGIN).min(MAX_LEAD)
-    }
-
-    fn deadline(&self, step: u64) -> Instant {
-        self.epoch + Duration::from_micros(step * STEP.as_micros() as u64)
-    }
-
-    /// The step that is going on.
-    fn current_step(&self) -> u64 {
-        (now().saturating_duration_since(self.epoch).as_micros() / STEP.as_micros()) as u64
-    }
-
-    /// The next step in whose phase somebody beats.
-    fn next_step(&self) -> Option<u64> {
-        (self.step..self.step + PHASES as u64).find(|step| !self.phases[phase(*step)].is_empty())
-    }
-
-    /// Leaves beats out after a long delay of the machine.
-    fn skip_to_now(&mut self) {
-        let current = self.current_step();
-        for step in self.step..current {
-            self.count_late(self.phases[phase(step)].len() as u64, FRAME);
-        }
-        self.step = current.max(self.step + 1);
-    }
-
-    fn prepare(&mut self, step: u64) {
+    /// Nobody beats: waits for a message.
+    fn rest(&mut self) -> ControlFlow<()> {
+        self.desk.rest();
+        let longest = match &self.role {
+            Role::Home(_) => None,
+            Role::Branch { balance, .. } => Some(balance.quiet_for),
+        };
         let start = now();
-        let beat = step / PHASES as u64;
-        for key in &self.phases[phase(step)] {
-            if let Some(call) = self.calls.get_mut(key) {
-                call.prepare(beat);
-            }
+        let message = self.inbox.recv(longest);
+        self.desk.end_rest();
+        if matches!(message, Err(Nothing::Yet)) && longest.is_some_and(|longest| now() >= start + longest) {
+            self.say_quiet();
         }
-        let cost = now() - start;
-        self.cost = cost.max(self.cost.mul_f64(0.99));
+        self.heard(message)
     }
 
-    fn send(&mut self, step: u64, deadline: Instant) {
-        let mut packets = 0;
-        for key in &self.phases[phase(step)] {
-            if let Some(call) = self.calls.get_mut(key) {
-                packets += call.send();
-                call.report();
-            }
-        }
-        let calls = &self.calls;
-        self.phases[phase(step)].retain(|key| calls.get(key).is_some_and(|call| !call.is_resting()));
-        self.counters.packets.fetch_add(packets, Ordering::Relaxed);
-        self.count_late(packets, now() - deadline);
-    }
-
-    fn count_late(&self, packets: u64, by: Duration) {
-        if packets > 0 && by > LATE {
-            self.counters.late.fetch_add(packets, Ordering::Relaxed);
-        }
-        if packets > 0 {
-            self.counters.worst_micros.fetch_max(by.as_micros() as u64, Ordering::Relaxed);
-        }
-    }
-
-    fn handle(&mut self, message: Message) {
+    fn heard(&mut self, message: Result<Message, Nothing>) -> ControlFlow<()> {
         match message {
-            Message::Join { key, mut call } => {
-                call.phase = self.quietest_phase();
-                call.beat = self.current_step() / PHASES as u64;
-                self.calls.insert(key, call);
-            }
-            Message::Socket { key, socket } => {
-                if let Some(call) = self.calls.get_mut(&key) {
-                    call.socket = Some(socket);
-                }
-            }
-            Message::Update { key, update } => {
-                if let Some(call) = self.calls.get_mut(&key) {
-                    call.outbound.update(&update);
-                    call.report();
-                    self.wake(key);
-                }
-            }
-            Message::Command { key, command } => {
-                if let Some(call) = self.calls.get_mut(&key) {
-                    if let Some(removed) = call.outbound.command(command) {
-                        call.dispose(removed);
-                    }
-                    self.wake(key);
-                }
-            }
-            Message::Wake { key } => self.wake(key),
-            Message::Position { key, id, reply } => {
-                let position = self.calls.get(&key).and_then(|call| call.outbound.position(id));
-                let _ = reply.send(position);
-            }
-            Message::Figures { key, reply } => {
-                if let Some(call) = self.calls.get(&key) {
-                    let _ = reply.send(call.outbound.sent());
-                }
-            }
-            Message::Leave { key } => {
-                if let Some(call) = self.calls.remove(&key) {
-                    self.phases[call.phase].retain(|other| *other != key);
-                    self.population.fetch_sub(1, Ordering::Relaxed);
-                    call.retire();
-                }
-            }
+            Ok(message) => self.handle(message),
+            Err(Nothing::Yet) => ControlFlow::Continue(()),
+            Err(Nothing::Ever) => ControlFlow::Break(()),
         }
     }
 
-    fn quietest_phase(&self) -> usize {
-        let mut population = [0_usize; PHASES];
-        for call in self.calls.values() {
-            population[call.phase] += 1;
+    /// Looks at the load, once a period; whether it was time for that.
+    fn judge(&mut self, time: Instant) -> bool {
+        let period = match &self.role {
+            Role::Home(home) => home.balance().period,
+            Role::Branch { balance, .. } => balance.period,
+        };
+        let Some(load) = self.desk.measure(time, period) else { return false };
+        match &mut self.role {
+            Role::Home(home) => home.measured(&mut self.desk, &load),
+            Role::Branch { id, home, balance, quiet_since } => {
+                if let Some(excess) = balance.excess(&load) {
+                    let offer = self.desk.calls.offer(excess, load.busy);
+                    let _ = home.send(Message::Offered { from: *id, offer });
+                }
+                if is_quiet_for(quiet_since, &load, balance, time) >= balance.quiet_for {
+                    self.say_quiet();
+                }
+            }
         }
-        (0..PHASES).min_by_key(|phase| population[*phase]).unwrap_or(0)
+        true
     }
 
-    /// Lets a resting call beat again, from the next deadline of its phase on.
-    fn wake(&mut self, key: u64) {
-        let Some(call) = self.calls.get(&key).filter(|call| call.rouse()) else { return };
-        // Nobody beat in the steps since; a phase that lies among them waits for its next turn.
-        let ahead = now() + self.lead();
-        let reachable = (ahead.saturating_duration_since(self.epoch).as_micros() / STEP.as_micros()) as u64 + 1;
-        let reachable = self.next_step().map_or(reachable, |next| next.min(reachable));
-        self.step = self.step.max(reachable);
-        self.phases[call.phase].push(key);
+    fn say_quiet(&mut self) {
+        if let Role::Branch { id, home, quiet_since, .. } = &mut self.role {
+            *quiet_since = None;
+            let _ = home.send(Message::Quiet { from: *id });
+        }
+    }
+
+    fn handle(&mut self, message: Message) -> ControlFlow<()> {
+        let desk = &mut self.desk;
+        match (&mut self.role, message) {
+            (_, Message::Join { call }) => desk.enter(call),
+            (Role::Home(home), message) => {
+                match message {
+                    Message::Tell { key, word } => home.tell(desk, key, word),
+                    Message::Returned { key, call } => home.returned(desk, key, call),
+                    Message::Offered { from, offer } => home.offered(desk, from, &offer),
+                    Message::Quiet { from } => home.quiet(desk, from),
+                    Message::Close => home.close(),
+                    Message::Join { .. } | Message::Recall { .. } => {}
+                }
+                if home.is_over(desk) {
+                    return ControlFlow::Break(());
+                }
+            }
+            (Role::Branch { .. }, Message::Tell { key, word }) => desk.tell(key, word),
+            (Role::Branch { home, .. }, Message::Recall { keys, end }) => {
+                for key in keys {
+                    let _ = home.send(Message::Returned { key, call: desk.leave(key) });
+                }
+                if end {
+                    return ControlFlow::Break(());
+                }
+            }
+            (Role::Branch { .. }, _) => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 
-fn phase(step: u64) -> usize {
-    (step % PHASES as u64) as usize
-}
-
-#[expect(clippy::disallowed_methods, reason = "the clock thread is the one that sleeps")]
-fn sleep_until(deadline: Instant) {
-    if let Some(wait) = deadline.checked_duration_since(now()) {
-        thread::sleep(wait);
+/// For how long the load has been low.
+fn is_quiet_for(since: &mut Option<Instant>, load: &Load, balance: &Balance, time: Instant) -> Duration {
+    if load.busy >= balance.quiet {
+        *since = None;
+        return Duration::ZERO;
     }
+    time - *since.get_or_insert(time)
 }
