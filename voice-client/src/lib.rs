@@ -16,6 +16,8 @@ mod identity;
 mod info;
 mod link;
 pub mod media;
+#[allow(dead_code, unused_imports, reason = "the player that drives it is being joined on")]
+pub mod queue;
 mod sink;
 mod stats;
 #[cfg(test)]
