@@ -21,10 +21,11 @@ pub(crate) enum Action {
         /// Over and over, until [`Action::Loops`] says otherwise.
         loops: bool,
     },
-    /// Change when a track begins to sound. Of one that sounds already, [`Cue::Held`] stops it where it is, and the others
-    /// let it go on from there.
+    /// Change when a track begins to sound. One that sounds already and is to begin later stops where it is, and goes on
+    /// from there; [`Cue::Now`] changes nothing about it, not
+    /// its crossfade either.
     Cue { track: TrackId, cue: Cue },
-    /// Take a track out, after fading it out over `fade`.
+    /// Take a track out, after fading it out over `fade`; at once when it does not sound.
     Stop { track: TrackId, fade: Duration },
     /// Hold a track where it is, or let it go on.
     Pause { track: TrackId, paused: bool },

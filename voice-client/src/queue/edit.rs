@@ -226,7 +226,7 @@ impl Machine {
     /// Fades out what was left and what still sounded before it.
     fn cut(&mut self, left: Option<Live>) {
         for track in std::mem::take(&mut self.tails).into_iter().chain(left.map(|live| live.track)) {
-            self.stop_track(track, self.fade);
+            self.stop_track(track);
         }
     }
 
@@ -246,7 +246,7 @@ impl Machine {
         if let Slot::Entry(held) = slot {
             self.cued = self.cued.filter(|cued| *cued != held.id);
             if let Some(live) = held.live {
-                self.stop_track(live.track, Duration::ZERO);
+                self.stop_track(live.track);
             }
         }
     }

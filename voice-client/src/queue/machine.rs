@@ -245,7 +245,9 @@ impl Machine {
             // Called back too late: a new one is made in its turn.
             held.live = None;
             self.cued = self.cued.filter(|cued| *cued != id);
-            self.stop_track(track, self.fade);
+            self.stop_track(track);
+        } else {
+            live.recalled = true;
         }
         self.settle();
     }

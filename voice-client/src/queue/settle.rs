@@ -63,9 +63,8 @@ impl Machine {
             live.paused = self.paused;
             self.actions.push_back(Action::Pause { track, paused: self.paused });
         }
-        if live.cue == Cue::Held || live.recalled || !live.started {
-            self.actions.push_back(Action::Cue { track, cue: Cue::Now });
-        }
+        // Also when it began by itself: what was asked of it meanwhile may have held it up.
+        self.actions.push_back(Action::Cue { track, cue: Cue::Now });
         (live.cue, live.recalled) = (Cue::Now, false);
         self.current = Some(Current { held, live, heard: Duration::ZERO, asked: None });
         if live.started {
@@ -76,6 +75,10 @@ impl Machine {
     /// Plays the current entry from its beginning, by another track; returns the one before.
     pub(super) fn replay(&mut self) -> Option<Live> {
         let Current { held, live, .. } = self.current.take()?;
+        if let Some(cued) = self.cued.take() {
+            // It may have begun, and nobody has told us yet.
+            self.call_back(cued);
+        }
         self.play(held);
         Some(live)
     }
@@ -120,7 +123,8 @@ impl Machine {
         self.actions.push_back(Action::Emit(event));
     }
 
-    pub(super) fn stop_track(&mut self, track: TrackId, fade: Duration) {
+    pub(super) fn stop_track(&mut self, track: TrackId) {
+        let fade = self.fade;
         self.actions.push_back(Action::Stop { track, fade });
     }
 
@@ -150,9 +154,10 @@ impl Machine {
     /// Has the track that follows made and cued, and no other.
     fn settle_next(&mut self) {
         let next = self.current.as_ref().and_then(|_| self.upcoming.next()).map(|held| held.id);
-        if self.cued != next
-            && let Some(cued) = self.cued.take()
+        if let Some(cued) = self.cued
+            && (self.cued != next || self.follows_another())
         {
+            self.cued = None;
             self.call_back(cued);
         }
         let due = self.is_due() && !self.is_barren();
@@ -180,6 +185,13 @@ impl Machine {
         }
     }
 
+    /// Whether the next track is to follow one that does not play any more.
+    fn follows_another(&self) -> bool {
+        let current = self.current.as_ref().map(|current| current.live.track);
+        let cue = self.upcoming.next().and_then(|held| held.live).map(|live| live.cue);
+        matches!(cue, Some(Cue::After { track, .. }) if Some(track) != current)
+    }
+
     /// Something else comes next: lets go of the track of this entry, unless it is the only one there can be.
     fn call_back(&mut self, id: EntryId) {
         let Some(held) = self.upcoming.get_mut(id) else { return };
@@ -187,7 +199,7 @@ impl Machine {
         let track = live.track;
         if held.source.is_some() {
             held.live = None;
-            self.stop_track(track, Duration::ZERO);
+            self.stop_track(track);
         } else if live.cue != Cue::Held {
             (live.cue, live.recalled) = (Cue::Held, true);
             self.actions.push_back(Action::Cue { track, cue: Cue::Held });

@@ -1,9 +1,12 @@
 //! How one follows the other: in time, once, and not at all.
 
+use std::time::Duration;
+
+use mixer::{Chunk, Info, Source, SourceError, TrackId};
+
 use super::sim::{Sim, Tune, ms};
 use crate::end::TrackEnd;
 use crate::queue::{Action, Back, Entry, EntryId, Join, Machine, QueueError, Repeat};
-use mixer::TrackId;
 
 fn repeated(entry: u64, ticks: usize) -> Vec<Vec<u64>> {
     vec![vec![entry]; ticks]
@@ -220,6 +223,50 @@ fn a_track_set_to_repeat_too_late_is_played_again() {
     sim.run(50);
     assert_eq!(sim.state(), "2 | | 1");
     assert_eq!(sim.heard.last(), Some(&vec![2]));
+}
+
+#[test]
+fn a_restart_while_the_next_has_begun_is_heard_alone() {
+    for tune in [Tune::new(100), Tune::new(100).once()] {
+        let mut sim = Sim::with(&[Tune::new(100), tune]);
+        sim.run(80);
+        sim.tick();
+        sim.tick();
+        assert_eq!(sim.machine.back(Back::RestartAfter(ms(50)), ms(90)), Ok(EntryId(1)));
+        sim.obey();
+        sim.heard.clear();
+        sim.run(300);
+        assert_eq!(sim.heard[..10], repeated(1, 10), "{tune:?}");
+        let left = if tune.once { 9 } else { 10 };
+        assert_eq!(sim.heard[10..20].concat(), vec![2; left], "{tune:?}");
+        assert_eq!(sim.said(), "started 1, skipped 1, started 1, finished 1, started 2, finished 2, empty");
+    }
+}
+
+#[test]
+fn a_source_that_panics_when_asked_for_a_copy_is_played_once() {
+    struct Rude(Tune);
+    impl Source for Rude {
+        fn open(&mut self) -> Result<Info, SourceError> {
+            self.0.open()
+        }
+
+        fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
+            self.0.read(chunk)
+        }
+
+        fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
+            self.0.seek(to)
+        }
+
+        fn fresh(&self) -> Option<Box<dyn Source>> {
+            panic!("no copies");
+        }
+    }
+    let mut machine = Machine::new(|| TrackId(1));
+    machine.add(Entry::new(Rude(Tune::new(100))));
+    assert!(matches!(machine.poll_action(), Some(Action::Play { .. })));
+    assert!(machine.back(Back::RestartAfter(ms(0)), ms(1)).is_err());
 }
 
 #[test]

@@ -183,7 +183,10 @@ impl Pair {
                 while self.follow(Sim::deliver_one) {}
                 let machine = &self.sim.machine;
                 let current = machine.current().map(|(_, track)| track);
-                let rightly: Vec<_> = machine.tails.iter().copied().chain(current).collect();
+                // Its turn begins when the other has ended: whether it is heard again or before is not known.
+                let recalled = machine.upcoming.next().and_then(|held| held.live).filter(|live| live.recalled);
+                let recalled = recalled.map(|live| live.track);
+                let rightly: Vec<_> = machine.tails.iter().copied().chain(current).chain(recalled).collect();
                 assert!(self.sim.moving().iter().all(|track| rightly.contains(track)), "nothing else sounds");
             }
         }

@@ -166,8 +166,8 @@ impl Sim {
             Action::Stop { track, .. } => self.halt(track),
             Action::Emit(event) => self.events.push(event),
             Action::Cue { track, cue } => self.voice(track, |voice| {
-                voice.sounds &= cue != Cue::Held;
-                voice.cue = if voice.sounds { Cue::Now } else { cue };
+                voice.sounds &= cue == Cue::Now;
+                voice.cue = cue;
             }),
             Action::Pause { track, paused } => self.voice(track, |voice| voice.paused = paused),
             Action::Loops { track, loops } => self.voice(track, |voice| voice.loops = loops),
@@ -222,6 +222,9 @@ impl Sim {
             .collect();
         let mut heard = Vec::new();
         self.voices.retain_mut(|voice| {
+            if voice.paused {
+                return true;
+            }
             voice.sounds |= match voice.cue {
                 Cue::Now => true,
                 Cue::Held => false,
@@ -233,7 +236,7 @@ impl Sim {
             if voice.sounds {
                 voice.cue = Cue::Now;
             }
-            if !voice.sounds || voice.paused {
+            if !voice.sounds {
                 return true;
             }
             if voice.pos < voice.len {
