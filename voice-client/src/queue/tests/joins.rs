@@ -6,7 +6,7 @@ use mixer::{Chunk, Info, Source, SourceError, TrackId};
 
 use super::sim::{Sim, Tune, ms};
 use crate::end::TrackEnd;
-use crate::queue::{Action, Back, Entry, EntryId, Join, Machine, QueueError, Repeat};
+use crate::queue::{Action, Back, Entry, EntryId, Join, Machine, Marker, QueueError, Repeat};
 
 fn repeated(entry: u64, ticks: usize) -> Vec<Vec<u64>> {
     vec![vec![entry]; ticks]
@@ -174,6 +174,20 @@ fn a_repeating_queue_of_failures_rests() {
         sim.run(100);
         assert_eq!(sim.machine.current().map(|(item, _)| item.id), Some(EntryId(3)));
     }
+}
+
+#[test]
+fn a_queue_at_rest_waits_with_its_markers_until_it_is_stopped() {
+    let mut sim = Sim::new();
+    sim.machine.set_repeat(Repeat::Queue);
+    sim.machine.add(Entry::new(Tune::new(0)));
+    sim.run(100);
+    sim.machine.add_marker(Marker::new(""));
+    assert_eq!((sim.said().as_str(), sim.state().as_str()), ("finished 1, stuck", "- | 1 m2 | 1"));
+    sim.machine.stop();
+    sim.machine.add_marker(Marker::new("on air"));
+    sim.run(0);
+    assert_eq!(sim.said(), "empty, marker 3 on air");
 }
 
 #[test]
