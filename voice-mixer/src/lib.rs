@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+pub mod effects;
 mod encode;
 mod error;
 pub mod file;
