@@ -290,8 +290,9 @@ impl Track {
             self.stretch = fresh;
             return None;
         };
-        self.unstretching = timescale == Timescale::default();
-        stretch.set(timescale);
+        self.unstretching = timescale.is_neutral();
+        // The fresh one has the same settings: they were checked when it was made.
+        let _ = stretch.set(timescale);
         fresh
     }
 
@@ -338,7 +339,7 @@ impl Track {
         if self.loops != Loops::Times(0) {
             return None;
         }
-        let speed = self.stretch.as_ref().map_or(1.0, |stretch| stretch.speed());
+        let speed = self.stretch.as_ref().map_or(1.0, |stretch| stretch.settings().tempo());
         let source = if self.feed.end().is_some() && self.feed.kind() == Some(Kind::Pcm) {
             self.feed.frames() as u64 + self.held()
         } else {
