@@ -5,7 +5,7 @@
 //! read.
 
 #[cfg(feature = "hls")]
-//HLS pub mod hls;
+pub mod hls;
 #[cfg(feature = "http")]
 pub mod http;
 mod pipe;

@@ -185,21 +185,21 @@ async fn copy(mut stream: Box<dyn AsyncRead + Send + Unpin>, mut inlet: Inlet) {
 
 /// Where a stream that exists but once waits to be opened: again and again, as long as its beginning is not forgotten.
 #[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Option<Outlet>>>);
+pub(super) struct Slot(Arc<Mutex<Option<Outlet>>>);
 
 impl Slot {
-    fn put(&self, outlet: Outlet) {
+    pub(super) fn put(&self, outlet: Outlet) {
         *lock(&self.0) = Some(outlet);
     }
 
-    fn take(&self) -> io::Result<Borrowed> {
+    pub(super) fn take(&self) -> io::Result<Borrowed> {
         let outlet = lock(&self.0).take();
         let outlet = outlet.ok_or_else(|| io::Error::new(io::ErrorKind::NotSeekable, "it can be read only once"))?;
         Ok(Borrowed { outlet: Some(outlet), slot: self.clone() })
     }
 }
 
-struct Borrowed {
+pub(super) struct Borrowed {
     outlet: Option<Outlet>,
     slot: Slot,
 }

@@ -13,12 +13,12 @@ const EXCERPT: usize = 512;
 /// How to ask for things on the web, and how long to wait for them.
 #[derive(Clone, Debug)]
 pub(in crate::source) struct Requests {
-    pub(super) client: Option<Client>,
+    pub(in crate::source) client: Option<Client>,
     pub(super) headers: HeaderMap,
-    pub(super) connect: Duration,
-    pub(super) silence: Duration,
+    pub(in crate::source) connect: Duration,
+    pub(in crate::source) silence: Duration,
     pub(in crate::source) attempts: u32,
-    pub(super) wait: Duration,
+    pub(in crate::source) wait: Duration,
 }
 
 impl Default for Requests {
@@ -44,7 +44,7 @@ pub(in crate::source) struct Wanted {
 
 impl Requests {
     /// Adds a header, or says which one is none.
-    pub(super) fn header(&mut self, name: &str, value: &str) -> Result<(), HttpError> {
+    pub(in crate::source) fn header(&mut self, name: &str, value: &str) -> Result<(), HttpError> {
         let parsed = name.parse::<HeaderName>().ok().zip(value.parse::<HeaderValue>().ok());
         let (parsed, mut value) = parsed.ok_or_else(|| HttpError::Header { name: name.into() })?;
         // Tokens and cookies are for the server alone, not for logs.
