@@ -186,7 +186,7 @@ async fn what_breaks_off_for_good_is_played_that_far() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stations_tell_their_name_and_titles_and_come_back() {
     let server = Server::start().await;
-    let song = fixture("stereo.mp3").repeat(8);
+    let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap().repeat(9);
     let expected = memory(song.clone()).await;
     let interval = 8_000;
     let mut wire = Vec::new();

@@ -6,7 +6,7 @@ quiet() { ffmpeg -v error -y "$@"; }
 exact="-map_metadata -1 -fflags +bitexact -flags:a +bitexact"
 # A sweep: no two places in it sound alike.
 sweep="aevalsrc=0.5*sin(2*PI*(200+300*t)*t):s=44100:d=3.2"
-quiet -f lavfi -i "$sweep" $exact -c:a aac -b:a 32k sweep.aac
+quiet -f lavfi -i "$sweep" $exact -c:a aac -aac_pns 0 -b:a 32k sweep.aac
 quiet -f lavfi -i "$sweep" $exact -c:a libmp3lame -b:a 32k -write_xing 0 -id3v2_version 0 sweep.mp3
 quiet -f lavfi -i "$sweep" $exact -c:a ac3 -b:a 64k -t 0.3 -f mpegts ac3.ts
 cut() { # file segment-type name options

@@ -1,5 +1,5 @@
 //! A web server on the loopback interface that does what it is told, and a player that reads a source to its end.
-#![allow(dead_code, reason = "each test program uses its share")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its share")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

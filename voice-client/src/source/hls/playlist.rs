@@ -173,6 +173,14 @@ fn segments(media: &MediaPlaylist, base: &Url) -> Result<Media, HlsError> {
         if let Some(found) = &segment.key {
             key = self::key(found, base)?.map(Arc::new);
         }
+        // The parser takes a method of NONE for a mistake unless it has an IV.
+        if let Some(tag) = segment.unknown_tags.iter().find(|tag| tag.tag == "X-KEY") {
+            let rest = tag.rest.as_deref().unwrap_or("").trim_start_matches(':');
+            if !rest.contains("METHOD=NONE") {
+                return Err(nonsense(format!("a key in it makes no sense: {rest}")));
+            }
+            key = None;
+        }
         if let Some(map) = &segment.map {
             let url = join(base, &map.uri)?;
             let range = map.byte_range.as_ref().map(|range| (range.offset.unwrap_or(0), range.length));
