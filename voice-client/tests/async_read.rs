@@ -19,7 +19,11 @@ use voice_client::source::{AsyncPcm, AsyncSource, Source, SourceError};
 struct Failing(io::Cursor<Vec<u8>>);
 
 impl AsyncRead for Failing {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.0).poll_read(context, buffer);
         if buffer.filled().len() == before { Poll::Ready(Err(io::Error::other("the tape tore"))) } else { polled }
@@ -58,14 +62,16 @@ async fn pcm_comes_as_it_is() {
 async fn a_stream_that_fails_is_played_that_far_and_its_error_kept() {
     let file = wav(200_000);
     let (expected, _) = drain(Box::new(Bytes::new(file.clone()))).await;
-    let (heard, end) = drain(Box::new(AsyncSource::new("tape", Failing(io::Cursor::new(file[..300_000].to_vec()))))).await;
+    let (heard, end) =
+        drain(Box::new(AsyncSource::new("tape", Failing(io::Cursor::new(file[..300_000].to_vec()))))).await;
     assert!(heard.samples.len() > 100_000 && heard.samples == expected.samples[..heard.samples.len()]);
     let Err(SourceError::Other { name, cause }) = end else { panic!("{end:?}") };
     assert_eq!(&*name, "tape");
     assert_eq!(cause.downcast_ref::<io::Error>().unwrap().to_string(), "the tape tore");
     let (_, end) = drain(Box::new(AsyncSource::new("tape", Failing(io::Cursor::default())))).await;
     assert!(end.unwrap_err().to_string().contains("the tape tore"));
-    let (_, end) = drain(Box::new(AsyncPcm::new("tape", Failing(io::Cursor::default()), Encoding::F32, 48_000, 2))).await;
+    let (_, end) =
+        drain(Box::new(AsyncPcm::new("tape", Failing(io::Cursor::default()), Encoding::F32, 48_000, 2))).await;
     assert!(end.unwrap_err().to_string().contains("the tape tore"));
 }
 

@@ -75,7 +75,9 @@ async fn segments_of_every_kind_sound_like_the_uncut_file() {
         plays(hls(&server, &format!("/{kind}.m3u8")), &expected, kind).await;
         let mut source = hls(&server, &format!("/{kind}.m3u8"));
         let info = tokio::task::block_in_place(|| source.open()).unwrap();
-        assert!(info.seekable && info.duration.unwrap().abs_diff(Duration::from_millis(3_220)) < Duration::from_millis(60));
+        assert!(
+            info.seekable && info.duration.unwrap().abs_diff(Duration::from_millis(3_220)) < Duration::from_millis(60)
+        );
     }
 }
 
@@ -111,7 +113,8 @@ async fn packed_audio_encryption_and_byte_ranges_change_nothing() {
     let expected = uncut("sweep.aac").await;
     let segments = packed(30);
     server.put("/key", Page::new(&SECRET[..]));
-    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-KEY:METHOD=AES-128,URI=\"key\"\n".to_owned();
+    let mut text =
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-KEY:METHOD=AES-128,URI=\"key\"\n".to_owned();
     let mut whole = Vec::new();
     for (n, segment) in segments.iter().enumerate() {
         let iv = if n < 2 { n as u128 + 5 } else { 77 };
@@ -211,8 +214,17 @@ async fn discontinuities_change_codecs_and_the_best_stream_is_chosen() {
     let (ts, mp3) = (serve(&server, "ts"), serve(&server, "mp3"));
     serve(&server, "mp4");
     let (aac, mpeg) = (uncut("sweep.aac").await, uncut("sweep.mp3").await);
-    let entries = |text: &str| text.lines().filter(|it| !it.starts_with("#EXTM3U") && !it.starts_with("#EXT-X")).fold(String::new(), |all, line| all + line + "\n");
-    let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}#EXT-X-DISCONTINUITY\n{}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"mp4.init\"\n{}#EXT-X-ENDLIST\n", entries(&ts), entries(&mp3), entries(&String::from_utf8(fixture("mp4.m3u8")).unwrap()));
+    let entries = |text: &str| {
+        text.lines()
+            .filter(|it| !it.starts_with("#EXTM3U") && !it.starts_with("#EXT-X"))
+            .fold(String::new(), |all, line| all + line + "\n")
+    };
+    let text = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}#EXT-X-DISCONTINUITY\n{}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"mp4.init\"\n{}#EXT-X-ENDLIST\n",
+        entries(&ts),
+        entries(&mp3),
+        entries(&String::from_utf8(fixture("mp4.m3u8")).unwrap())
+    );
     server.put("/both.m3u8", Page::new(text.as_bytes()));
     let master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360,CODECS=\"avc1.4d401e,mp4a.40.2\"\nmissing.m3u8\n\
                   #EXT-X-STREAM-INF:BANDWIDTH=96000,CODECS=\"mp4a.40.2\"\nboth.m3u8\n";
@@ -237,7 +249,10 @@ async fn what_cannot_be_played_is_named_after_what_can() {
     assert!(matches!(failure(list("", "text")).await, HlsError::Segment { sequence: 0, .. }));
     let sample = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"key\"\n";
     assert!(matches!(failure(list(sample, "ts0.seg")).await, HlsError::Encryption { .. }));
-    assert!(matches!(failure(hls(&server, "/none.m3u8")).await, HlsError::Http { cause: HttpError::Status { status: 404, .. }, .. }));
+    assert!(matches!(
+        failure(hls(&server, "/none.m3u8")).await,
+        HlsError::Http { cause: HttpError::Status { status: 404, .. }, .. }
+    ));
     server.put("/page", Page::new(&b"<html>"[..]));
     assert!(matches!(failure(hls(&server, "/page")).await, HlsError::Playlist { .. }));
     assert!(matches!(failure(Hls::new("nowhere")).await, HlsError::Http { cause: HttpError::Url { .. }, .. }));

@@ -40,11 +40,13 @@ async fn failure(source: Http) -> HttpError {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_sound_as_they_do_from_memory() {
     let server = Server::start().await;
-    let names = ["stereo.wav", "stereo.flac", "stereo.mp3", "vorbis.ogg", "opus.ogg", "live.webm", "aac.m4a", "alac.m4a"];
+    let names =
+        ["stereo.wav", "stereo.flac", "stereo.mp3", "vorbis.ogg", "opus.ogg", "live.webm", "aac.m4a", "alac.m4a"];
     for name in names {
         let expected = memory(fixture(name)).await;
         let plain = server.put(&format!("/plain/{name}"), Page::new(fixture(name)));
-        let broken = server.put(&format!("/broken/{name}"), Page { breaks: Some((3_000, 9)), ..Page::new(fixture(name)) });
+        let broken =
+            server.put(&format!("/broken/{name}"), Page { breaks: Some((3_000, 9)), ..Page::new(fixture(name)) });
         for source in [http(&plain), http(&plain).ranges_of(5_000), http(&broken).retries(20, BRIEFLY)] {
             let (heard, end) = drain(Box::new(source)).await;
             end.expect(name);
@@ -200,7 +202,8 @@ async fn stations_tell_their_name_and_titles_and_come_back() {
         }
     }
     let station = Page { ranges: false, length: false, etag: None, ..Page::new(wire) };
-    let station = station.header("icy-metaint", "8000").header("icy-name", "Radio Loopback").header("icy-url", "http://r/");
+    let station =
+        station.header("icy-metaint", "8000").header("icy-name", "Radio Loopback").header("icy-url", "http://r/");
     let url = server.put("/live", station);
     for list in ["#EXTM3U\n#EXTINF:-1,Radio\n/live\n", "[playlist]\nFile1=/live\nLength1=-1\n"] {
         server.put("/list", Page::new(list.as_bytes()));

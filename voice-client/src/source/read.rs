@@ -148,7 +148,8 @@ impl Lazy {
         if self.stream.is_none() {
             return Ok(None);
         }
-        let runtime = runtime(self.made_in.as_ref()).map_err(|error: NoRuntime| SourceError::other(name.clone(), error))?;
+        let runtime =
+            runtime(self.made_in.as_ref()).map_err(|error: NoRuntime| SourceError::other(name.clone(), error))?;
         let (inlet, outlet) = pipe(0, Size::default());
         self.gauge = Some(outlet.gauge());
         if let Some(stream) = self.stream.take() {

@@ -162,7 +162,8 @@ impl Server {
             head += "Transfer-Encoding: chunked\r\n";
         }
         stream.write_all(format!("HTTP/1.1 {status} It\r\nConnection: close\r\n{head}\r\n").as_bytes()).await?;
-        let cut = page.breaks.filter(|(_, left)| *left > 0).map(|(at, _)| at).or(page.stall).filter(|at| *at < body.len());
+        let cut =
+            page.breaks.filter(|(_, left)| *left > 0).map(|(at, _)| at).or(page.stall).filter(|at| *at < body.len());
         for part in body[..cut.unwrap_or(body.len())].chunks(7_000) {
             if chunked {
                 stream.write_all(format!("{:x}\r\n", part.len()).as_bytes()).await?;

@@ -164,7 +164,9 @@ impl Fetcher {
                 match self.play(segment, gap, Duration::ZERO, false).await {
                     Ok(()) => gap = false,
                     // Too late for this one: the next is as good.
-                    Err(Stop::Failed(HlsError::Http { cause: HttpError::Status { status: 404 | 410, .. }, .. })) => {
+                    Err(Stop::Failed(HlsError::Http {
+                        cause: HttpError::Status { status: 404 | 410, .. }, ..
+                    })) => {
                         gap = true;
                     }
                     Err(error) => return Err(error),
@@ -193,7 +195,8 @@ impl Fetcher {
             start
         });
         let starts: Vec<_> = starts.collect();
-        let run = media.segments.iter().skip(1).position(|segment| segment.discontinuity).map_or(usize::MAX, |it| it + 1);
+        let run =
+            media.segments.iter().skip(1).position(|segment| segment.discontinuity).map_or(usize::MAX, |it| it + 1);
         self.contents = Some(Arc::new(Contents { starts: starts.clone(), duration: at }));
         for (n, segment) in media.segments.iter().enumerate().skip(self.plan.first) {
             self.play(segment, false, starts[n], n < run).await?;

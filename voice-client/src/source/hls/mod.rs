@@ -203,7 +203,9 @@ impl Hls {
 
     /// When the first sample of a part sounds.
     fn time(&self, begin: &Begin, kind: Kind, info: &Info) -> Duration {
-        let (Some(zero), Some(stamp)) = (self.zero.filter(|_| begin.is_first_run), begin.stamp) else { return begin.at };
+        let (Some(zero), Some(stamp)) = (self.zero.filter(|_| begin.is_first_run), begin.stamp) else {
+            return begin.at;
+        };
         if zero.scale != stamp.scale {
             return begin.at;
         }
@@ -225,13 +227,12 @@ impl Hls {
     }
 
     /// Plays from this segment on; returns when its first sample sounds.
-    fn restart(&mut self, segment: usize) -> Result<Option<(Duration, Info)>, SourceError> {
+    fn restart(&mut self, segment: usize) -> Result<Option<Duration>, SourceError> {
         self.held = None;
         self.session = Some(self.begin(segment)?);
         let Some((playing, info)) = self.playing()? else { return Ok(None) };
         let (begin, kind) = (playing.begin.clone(), playing.kind);
-        let at = if segment == 0 { Duration::ZERO } else { self.time(&begin, kind, &info) };
-        Ok(Some((at, info)))
+        Ok(Some(if segment == 0 { Duration::ZERO } else { self.time(&begin, kind, &info) }))
     }
 }
 
@@ -279,14 +280,16 @@ impl Source for Hls {
         let Some(contents) = self.contents.clone() else {
             return Err(SourceError::Unseekable { name: self.name.clone() });
         };
-        let wanted = to.saturating_sub(PREROLL);
+        let wanted = to.min(contents.duration).saturating_sub(PREROLL);
         let mut segment = contents.starts.partition_point(|start| *start <= wanted).saturating_sub(1);
         let mut at = loop {
-            match self.restart(segment)? {
-                // The lengths in the playlist promised too much.
-                Some((at, _)) if at > wanted && segment > 0 => segment -= 1,
-                Some((at, _)) => break at,
-                None => return Ok(contents.duration),
+            match self.restart(segment) {
+                // The lengths in the playlist promised too much, or a last segment is too short to be known by itself.
+                Ok(Some(at)) if at > wanted && segment > 0 => segment -= 1,
+                Err(SourceError::NotAudio { .. }) if segment > 0 => segment -= 1,
+                Ok(Some(at)) => break at,
+                Ok(None) => return Ok(contents.duration),
+                Err(error) => return Err(error),
             }
         };
         let (mut chunk, mut passed, mut layout) = (Chunk::new(), 0, 0);

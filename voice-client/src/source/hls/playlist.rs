@@ -139,7 +139,8 @@ fn choose(master: &MasterPlaylist, base: &Url, cap: Option<u64>) -> Result<Url, 
     }
     let within = |it: &VariantStream| cap.is_none_or(|cap| it.bandwidth <= cap);
     // Within the cap the more the better, above it the less.
-    let rate = |it: &VariantStream| (within(it), if within(it) { it.bandwidth as i128 } else { -(it.bandwidth as i128) });
+    let rate =
+        |it: &VariantStream| (within(it), if within(it) { it.bandwidth as i128 } else { -(it.bandwidth as i128) });
     let rendition = |variant: &VariantStream| {
         let group = variant.audio.as_ref()?;
         let audio = master.alternatives.iter().filter(|it| it.media_type == AlternativeMediaType::Audio);
@@ -153,7 +154,9 @@ fn choose(master: &MasterPlaylist, base: &Url, cap: Option<u64>) -> Result<Url, 
         return join(base, rendition(variant).unwrap_or(&variant.uri));
     }
     let grouped = playable.iter().filter(|(it, ..)| rendition(it).is_some());
-    if let Some(uri) = grouped.max_by_key(|(it, rank, _)| (within(it), *rank, rate(it))).and_then(|(it, ..)| rendition(it)) {
+    if let Some(uri) =
+        grouped.max_by_key(|(it, rank, _)| (within(it), *rank, rate(it))).and_then(|(it, ..)| rendition(it))
+    {
         return join(base, uri);
     }
     let cheapest = playable.iter().max_by_key(|(it, rank, _)| (*rank > 0, std::cmp::Reverse(it.bandwidth)));

@@ -1,7 +1,7 @@
 //! MPEG-TS (ISO/IEC 13818-1): the one audio stream in a segment that is played, out of its packets.
 
 use mpeg2ts_reader::demultiplex::{
-    DemuxContext, Demultiplex, FilterChangeset, FilterRequest, NullPacketFilter, PatPacketFilter, PmtPacketFilter,
+    Demultiplex, DemuxContext, FilterChangeset, FilterRequest, NullPacketFilter, PatPacketFilter, PmtPacketFilter,
 };
 use mpeg2ts_reader::packet::Pid;
 use mpeg2ts_reader::pes::{ElementaryStreamConsumer, PesContents, PesHeader, PesPacketFilter, PtsDts};

@@ -77,7 +77,9 @@ pub enum HttpError {
         cause: Box<HttpError>,
     },
     /// Only all of it can be had, not a part.
-    #[error("the server does not send parts (wanted from byte {at} on); it cannot be resumed or sought, fetch it whole")]
+    #[error(
+        "the server does not send parts (wanted from byte {at} on); it cannot be resumed or sought, fetch it whole"
+    )]
     RangeIgnored {
         /// From where on it was wanted.
         at: u64,

@@ -13,11 +13,11 @@ use mixer::Metadata;
 use reqwest::header::{HeaderName, IF_RANGE};
 use reqwest::{Response, StatusCode, Url};
 
+use super::HttpError;
 use super::icy::{self, Icy};
 use super::playlist::{self, Kind};
 use super::range::{Entity, Part, unsatisfied};
 use super::request::{Requests, Wanted, check_encoding, is_passing};
-use super::HttpError;
 use crate::driver::lock;
 use crate::source::pipe::{Inlet, Unread};
 
@@ -124,7 +124,8 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
     let url = known.as_ref().map(|head| &head.url).or(link.as_ref()).unwrap_or(&remote.url).clone();
     // A station has no beginning to count from.
     let is_station = known.as_ref().is_some_and(|head| head.is_station && head.entity.len.is_none());
-    let range = (!is_station).then(|| Wanted { start: *at, end: remote.part.map(|part| at.saturating_add(part.max(1))) });
+    let range =
+        (!is_station).then(|| Wanted { start: *at, end: remote.part.map(|part| at.saturating_add(part.max(1))) });
     let mut extra = vec![(ICY, "1")];
     let validator = known.as_ref().and_then(|head| head.entity.validator());
     extra.extend(validator.filter(|_| range.is_some()).map(|it| (IF_RANGE, it)));

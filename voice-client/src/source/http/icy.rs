@@ -119,9 +119,13 @@ mod tests {
 
     #[test]
     fn titles_are_read_with_apostrophes_and_in_latin_1() {
-        let title = |text: &[u8]| parse(text).map(|found| (found.artist.unwrap_or_default(), found.title.unwrap_or_default()));
+        let title =
+            |text: &[u8]| parse(text).map(|found| (found.artist.unwrap_or_default(), found.title.unwrap_or_default()));
         let pair = |artist: &str, title: &str| Some((artist.into(), title.into()));
-        assert_eq!(title(b"StreamTitle='Guns N' Roses - Don't Cry';StreamUrl='';\0\0"), pair("Guns N' Roses", "Don't Cry"));
+        assert_eq!(
+            title(b"StreamTitle='Guns N' Roses - Don't Cry';StreamUrl='';\0\0"),
+            pair("Guns N' Roses", "Don't Cry")
+        );
         assert_eq!(title(b"StreamTitle='Bj\xF6rk - J\xF3ga';"), pair("Björk", "Jóga"));
         assert_eq!(title("StreamTitle='Björk'".as_bytes()), pair("", "Björk"));
         assert_eq!(title(b"StreamTitle='';\0\0\0"), None);

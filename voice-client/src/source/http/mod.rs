@@ -138,9 +138,7 @@ impl Http {
             let desk = Arc::new(Desk::default());
             desk.start(&remote, &runtime);
             let (again, shared) = (remote.clone(), desk.clone());
-            let file = Streamed::new(self.name.clone(), move || {
-                Ok(Box::new(Reading::open(&again, &shared, &runtime)))
-            });
+            let file = Streamed::new(self.name.clone(), move || Ok(Box::new(Reading::open(&again, &shared, &runtime))));
             self.active = Some(Active { file, remote, desk, opened: false });
         }
         self.active.as_mut().ok_or_else(|| SourceError::Unseekable { name: self.name.clone() })

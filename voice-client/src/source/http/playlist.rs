@@ -20,8 +20,14 @@ pub(super) fn by_header(headers: &HeaderMap) -> Kind {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match kind.as_str() {
-        "application/vnd.apple.mpegurl" | "application/x-mpegurl" | "application/mpegurl" | "audio/mpegurl"
-        | "audio/x-mpegurl" | "audio/x-scpls" | "audio/scpls" | "application/pls+xml" => Kind::Playlist,
+        "application/vnd.apple.mpegurl"
+        | "application/x-mpegurl"
+        | "application/mpegurl"
+        | "audio/mpegurl"
+        | "audio/x-mpegurl"
+        | "audio/x-scpls"
+        | "audio/scpls"
+        | "application/pls+xml" => Kind::Playlist,
         _ => Kind::Media,
     }
 }
@@ -70,7 +76,10 @@ mod tests {
     fn the_first_entry_counts() {
         let base = Url::parse("http://host/dir/list.m3u").unwrap();
         let first = |text| first(text, &base).map(String::from).map_err(|error| error.to_string());
-        assert_eq!(first("#EXTM3U\r\n#EXTINF:-1,Radio\r\nhttp://radio/live\r\nhttp://other/\r\n").unwrap(), "http://radio/live");
+        assert_eq!(
+            first("#EXTM3U\r\n#EXTINF:-1,Radio\r\nhttp://radio/live\r\nhttp://other/\r\n").unwrap(),
+            "http://radio/live"
+        );
         assert_eq!(first("song.mp3\n").unwrap(), "http://host/dir/song.mp3");
         assert_eq!(first("[Playlist]\nNumberOfEntries=1\nFile1=https://radio/2\n").unwrap(), "https://radio/2");
         assert!(first("#EXTM3U\n").unwrap_err().contains("nothing"));

@@ -80,7 +80,8 @@ mod tests {
         let part = |start, end, total| Some(Part { start, end, total });
         assert_eq!(parse("bytes 0-99/100"), part(0, 100, Some(100)));
         assert_eq!(parse("bytes 5-5/*"), part(5, 6, None));
-        for text in ["", "bytes", "bytes */10", "bytes 5-4/10", "bytes 0-10/10", "lines 0-1/2", "bytes 1-x/9", "bytes -1-2/9"]
+        for text in
+            ["", "bytes", "bytes */10", "bytes 5-4/10", "bytes 0-10/10", "lines 0-1/2", "bytes 1-x/9", "bytes -1-2/9"]
         {
             assert_eq!(parse(text), None, "{text:?}");
         }

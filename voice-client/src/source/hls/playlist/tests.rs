@@ -52,7 +52,8 @@ fn keys_and_init_sections_hold_until_the_next_and_ranges_go_on() {
     let sequences: Vec<_> = media.segments.iter().map(|it| it.sequence).collect();
     assert_eq!(sequences, [7, 8, 9, 10]);
     assert!(media.segments.iter().all(|it| it.init.as_ref().unwrap().range == Some((0, 100))));
-    let keys: Vec<_> = media.segments.iter().map(|it| it.key.as_ref().and_then(|key| key.iv).map(|iv| iv[15])).collect();
+    let keys: Vec<_> =
+        media.segments.iter().map(|it| it.key.as_ref().and_then(|key| key.iv).map(|iv| iv[15])).collect();
     assert_eq!(keys, [None, Some(10), Some(10), None]);
     assert!(media.segments[3].discontinuity && media.segments[3].place.url.path() == "/other");
     assert_eq!(media.segments[2].duration, Duration::from_millis(3_500));
@@ -61,7 +62,9 @@ fn keys_and_init_sections_hold_until_the_next_and_ranges_go_on() {
 #[test]
 fn what_cannot_be_opened_is_named() {
     let with_key = |key: &str| media(&format!("#EXT-X-KEY:{key}\n#EXTINF:4,\ns.ts\n")).map(|_| ());
-    assert!(matches!(with_key("METHOD=SAMPLE-AES,URI=\"k\""), Err(HlsError::Encryption { method }) if &*method == "SAMPLE-AES"));
+    assert!(
+        matches!(with_key("METHOD=SAMPLE-AES,URI=\"k\""), Err(HlsError::Encryption { method }) if &*method == "SAMPLE-AES")
+    );
     let drm = with_key("METHOD=AES-128,URI=\"skd://k\",KEYFORMAT=\"com.apple.streamingkeydelivery\"");
     assert!(matches!(drm, Err(HlsError::Encryption { method }) if method.contains("com.apple")));
     assert!(matches!(with_key("METHOD=AES-128,URI=\"k\",IV=0xzz"), Err(HlsError::Playlist { .. })));
