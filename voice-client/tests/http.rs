@@ -230,6 +230,28 @@ async fn stations_tell_their_name_and_titles_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stations_that_break_off_are_called_again_and_old_ones_are_understood() {
+    let server = Server::start().await;
+    let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap();
+    let expected = memory(song.clone()).await;
+    let station = Page { ranges: false, length: false, etag: None, ..Page::new(song) };
+    let breaking = Page { breaks: Some((9_000, 1)), ..station.clone() }.header("Icy-Name", "Radio Loopback");
+    let url = server.put("/breaking", breaking);
+    let (heard, end) = drain(Box::new(http(&url))).await;
+    end.unwrap();
+    assert!(heard.samples.len() > expected.samples.len() * 3 / 2, "{}", heard.samples.len());
+    assert!(!server.requests("/breaking")[1].headers.contains_key("range"), "a station has no byte to go on from");
+
+    let old = Page { status: 0, ..station }.header("icy-name", "Old Radio");
+    let mut source: Box<dyn Source> = Box::new(http(&server.put("/old", old)));
+    let info = tokio::task::block_in_place(|| source.open()).unwrap();
+    assert_eq!(info.metadata.title.as_deref(), Some("Old Radio"));
+    let (heard, end) = drain(source).await;
+    end.unwrap();
+    assert!(heard.samples == expected.samples);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_stalled_sources_hold_no_thread() {
     let server = Server::start().await;
     let url = server.put("/stalled", Page { stall: Some(20_000), ..Page::new(wav(100_000)) });

@@ -140,6 +140,7 @@ impl Outlet {
     }
 
     /// Waits until there is something to read, or the pipe has ended.
+    #[cfg(feature = "http")]
     pub(crate) fn wait(&self) {
         let state = self.0.state();
         let empty = |state: &mut State| state.ahead() == 0 && state.end.is_none();
@@ -249,6 +250,7 @@ impl Gauge {
     }
 
     /// Offset of the next byte that is read.
+    #[cfg(feature = "http")]
     pub(crate) fn position(&self) -> u64 {
         self.0.state().at
     }

@@ -12,6 +12,7 @@ use voice_client::source::{Chunk, Source, SourceError};
 /// How one path is served.
 #[derive(Clone)]
 pub struct Page {
+    /// Of HTTP; 0 is not HTTP at all.
     pub status: u16,
     pub body: Arc<[u8]>,
     pub headers: Vec<(String, String)>,
@@ -160,6 +161,12 @@ impl Server {
         let chunked = !page.length && !page.headers.iter().any(|(name, _)| name.starts_with("icy"));
         if chunked {
             head += "Transfer-Encoding: chunked\r\n";
+        }
+        if page.status == 0 {
+            // As SHOUTcast 1 does.
+            stream.write_all(format!("ICY 200 OK\r\n{head}\r\n").as_bytes()).await?;
+            stream.write_all(body).await?;
+            return stream.shutdown().await;
         }
         stream.write_all(format!("HTTP/1.1 {status} It\r\nConnection: close\r\n{head}\r\n").as_bytes()).await?;
         let cut =

@@ -31,6 +31,8 @@ fn build() -> Result<Client, HttpError> {
         .tls_backend_preconfigured(config)
         .redirect(Policy::limited(REDIRECTS))
         .http1_only()
+        // What answers "ICY 200 OK" instead of HTTP arrives as HTTP/0.9, and is looked at here.
+        .http09_responses()
         .pool_max_idle_per_host(2)
         .pool_idle_timeout(Duration::from_secs(30))
         .tcp_nodelay(true)

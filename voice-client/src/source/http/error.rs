@@ -53,6 +53,9 @@ pub enum HttpError {
         /// The first 512 bytes of what it says about it.
         body: Arc<str>,
     },
+    /// Something else than a web server answers.
+    #[error("what answers there does not speak HTTP; check the port")]
+    NotHttp,
     /// The connection broke off within the body.
     #[error("the connection broke off: {cause}")]
     Broken {

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use mixer::Metadata;
-use reqwest::header::{HeaderName, IF_RANGE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{HeaderMap, HeaderName, IF_RANGE};
+use reqwest::{Response, StatusCode, Url, Version};
 
 use super::HttpError;
 use super::icy::{self, Icy};
@@ -138,34 +138,41 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
         return Err(remote.requests.refused(response).await.into());
     }
     check_encoding(response.headers())?;
-    let mut first = None;
-    if known.is_none() && *at == 0 {
+    let (mut first, mut headers) = (None, response.headers().clone());
+    if response.version() == Version::HTTP_09 {
+        let (found, rest) = icy_head(remote, &mut response).await?;
+        (first, headers) = (Some(rest), found);
+    } else if known.is_none() && *at == 0 {
         // Playlists are short: what is none shows with its first bytes.
-        first = remote.requests.next(&mut response).await?;
-        let content = first.as_ref().map_or(Kind::Media, |bytes| playlist::by_content(bytes.as_ref()));
-        if content == Kind::Playlist || playlist::by_header(response.headers()) == Kind::Playlist {
-            let head = first.as_ref().map_or(&[][..], |bytes| bytes.as_ref());
+        first = remote.requests.next(&mut response).await?.map(|bytes| bytes.as_ref().to_vec());
+        let head = first.as_deref().unwrap_or(&[]);
+        if playlist::by_content(head) == Kind::Playlist || playlist::by_header(&headers) == Kind::Playlist {
             *link = Some(follow(remote, response, head, link.is_some()).await?);
             return Ok(End::Part);
         }
     }
+    let mut icy = Icy::new(&headers);
     if known.is_none() {
-        let headers = response.headers();
-        let (is_station, station) = (icy::is_station(headers), icy::station(headers));
+        let (is_station, station) = (icy::is_station(&headers), icy::station(&headers));
         *lock(&remote.head) = Some(Head { url, entity: entity.clone(), ranges, is_station, station });
     }
     let len = known.map_or(entity.len, |head| head.entity.len.or(entity.len));
-    let mut icy = Icy::new(response.headers());
     let (mut audio, mut news) = (Vec::new(), Vec::new());
     loop {
-        let bytes = match first.take() {
-            Some(bytes) => bytes,
+        let (held, fetched);
+        let mut bytes = match first.take() {
+            Some(bytes) => {
+                held = bytes;
+                held.as_slice()
+            }
             None => match remote.requests.next(&mut response).await? {
-                Some(bytes) => bytes,
+                Some(bytes) => {
+                    fetched = bytes;
+                    fetched.as_ref()
+                }
                 None => break,
             },
         };
-        let mut bytes = bytes.as_ref();
         if let Some(icy) = &mut icy {
             audio.clear();
             icy.split(bytes, &mut audio, &mut news);
@@ -241,6 +248,20 @@ async fn answer(
             Ok(Answer { entity, ranges: false, end: len })
         }
         _ => Ok(Answer { entity: Entity::default(), ranges: false, end: None }),
+    }
+}
+
+/// Reads the head of an answer that is no HTTP, and the first bytes after it.
+async fn icy_head(remote: &Remote, response: &mut Response) -> Result<(HeaderMap, Vec<u8>), HttpError> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some((headers, len)) = icy::head(&bytes) {
+            return Ok((headers, bytes.split_off(len)));
+        }
+        match remote.requests.next(response).await? {
+            Some(more) if bytes.len() < icy::MAX_HEAD => bytes.extend_from_slice(more.as_ref()),
+            _ => return Err(HttpError::NotHttp),
+        }
     }
 }
 

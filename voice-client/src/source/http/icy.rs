@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use mixer::Metadata;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// A header is not worth more than this.
 const MAX_TEXT: usize = 1_024;
@@ -58,6 +58,22 @@ impl Icy {
             }
         }
     }
+}
+
+/// The longest head that is waited for.
+pub(super) const MAX_HEAD: usize = 16 * 1024;
+
+/// Headers at the beginning of what an old SHOUTcast server sends, which calls its protocol ICY, and their length.
+pub(super) fn head(bytes: &[u8]) -> Option<(HeaderMap, usize)> {
+    let end = bytes.windows(4).position(|it| it == b"\r\n\r\n")?;
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.next().filter(|line| line.starts_with(b"ICY 200"))?;
+    let header = |line: &[u8]| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+    };
+    Some((lines.filter_map(header).collect(), end + 4))
 }
 
 /// What the header says of the station: its name as the title, its web page.

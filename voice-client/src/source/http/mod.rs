@@ -8,6 +8,8 @@ mod input;
 mod playlist;
 mod range;
 mod request;
+#[cfg(feature = "hls")]
+mod whole;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,8 +26,10 @@ pub use reqwest;
 use self::fetch::Remote;
 use self::input::{Desk, Reading};
 #[cfg(feature = "hls")]
-pub(in crate::source) use self::request::Whole;
-pub(in crate::source) use self::request::{Requests, Wanted, parse};
+pub(in crate::source) use self::request::Wanted;
+pub(in crate::source) use self::request::{Requests, parse};
+#[cfg(feature = "hls")]
+pub(in crate::source) use self::whole::Whole;
 use super::{OPENING, PACKET, blame, runtime};
 use crate::driver::lock;
 
