@@ -35,6 +35,20 @@ fn runtime(made_in: Option<&Handle>) -> Result<Handle, NoRuntime> {
     made_in.cloned().or_else(|| Handle::try_current().ok()).ok_or(NoRuntime)
 }
 
+/// An address as it is shown: without what may be a secret.
+#[cfg(feature = "http")]
+fn shown(url: &str) -> Arc<str> {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            let login = host.rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}://{}", &rest[login..]).into()
+        }
+        None => url.into(),
+    }
+}
+
 /// What a demultiplexer reports is often but a consequence of what happened to the pipe it read.
 fn blame<T>(
     result: Result<T, SourceError>,
@@ -49,5 +63,17 @@ fn blame<T>(
     match gauge.filter(|_| suspicious).and_then(|gauge| gauge.failure()) {
         Some(cause) => Err(SourceError::Other { name: name.clone(), cause }),
         None => result,
+    }
+}
+
+#[cfg(all(test, feature = "http"))]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        assert_eq!(&*shown("https://me:word@host/a@b.mp3?key=1#x"), "https://host/a@b.mp3");
+        assert_eq!(&*shown("http://host"), "http://host");
+        assert_eq!(&*shown("song.mp3?x"), "song.mp3");
     }
 }

@@ -49,9 +49,10 @@ pub(crate) struct Gauge(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Unread;
 
+/// The task went away before its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the task that fetched it was stopped; keep the runtime alive while it plays")]
-struct Abandoned;
+pub(crate) struct Abandoned;
 
 struct Shared {
     state: Mutex<State>,

@@ -44,6 +44,7 @@ pub(super) struct Plan {
 pub(super) enum Output {
     Part(Part),
     Failed(HlsError),
+    End,
 }
 
 /// A stretch of audio for one decoder.
@@ -110,15 +111,16 @@ impl Line {
 pub(super) async fn fetch(url: Url, plan: Plan, line: Line) {
     let (requests, contents, open) = (plan.requests.clone(), None, None);
     let mut fetcher = Fetcher { plan, requests, line, key: None, init: None, contents, open };
-    if let Err(Stop::Failed(error)) = fetcher.run(url).await {
-        // What was fetched before is played first: the part ends here, whole.
-        if let Some(open) = fetcher.open.take() {
-            open.inlet.end(Ok(()));
-        }
-        let _ = fetcher.line.send(Output::Failed(error)).await;
-    } else if let Some(open) = fetcher.open.take() {
+    let last = match fetcher.run(url).await {
+        Ok(()) => Output::End,
+        Err(Stop::Failed(error)) => Output::Failed(error),
+        Err(Stop::Unread) => return,
+    };
+    // What was fetched before is played first: the part ends here, whole.
+    if let Some(open) = fetcher.open.take() {
         open.inlet.end(Ok(()));
     }
+    let _ = fetcher.line.send(last).await;
 }
 
 struct Fetcher {

@@ -22,9 +22,9 @@ pub use self::error::HlsError;
 use self::fetch::{Begin, Line, Output, Part, Plan};
 use self::segment::{Kind, Stamp};
 use super::http::{Requests, parse, reqwest};
-use super::pipe::Gauge;
+use super::pipe::{Abandoned, Gauge};
 use super::read::Slot;
-use super::{PACKET, runtime};
+use super::{PACKET, runtime, shown};
 
 /// With this much any demultiplexer begins; a live stream does not come faster than it is played.
 const OPENING: usize = 16 * 1024;
@@ -86,7 +86,7 @@ impl Hls {
     /// The stream whose playlist is at `url`.
     pub fn new(url: impl Into<Arc<str>>) -> Self {
         let url = url.into();
-        let name = url.split(['?', '#']).next().unwrap_or_default().into();
+        let name = shown(&url);
         let stall = Duration::from_secs(60);
         let spec = Spec { url, requests: Requests::default(), cap: None, stall, broken: None };
         let made_in = Handle::try_current().ok();
@@ -166,7 +166,11 @@ impl Hls {
         let session = self.session()?;
         if session.playing.is_none() {
             match session.next.take().or_else(|| session.outputs.recv().ok()) {
-                None => return Ok(None),
+                None => return Err(SourceError::other(name, Abandoned)),
+                Some(Output::End) => {
+                    session.next = Some(Output::End);
+                    return Ok(None);
+                }
                 Some(Output::Failed(error)) => {
                     session.next = Some(Output::Failed(error.clone()));
                     return Err(failed(error));

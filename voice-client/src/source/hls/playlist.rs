@@ -1,5 +1,6 @@
 //! What is read out of playlists (RFC 8216, section 4.3): which stream of several, and its segments in order.
 
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,8 @@ pub(super) fn parse(text: &[u8], base: &Url, cap: Option<u64>) -> Result<Playlis
     if !text.trim_ascii_start().starts_with(b"#EXTM3U") && !text.starts_with(b"\xEF\xBB\xBF#EXTM3U") {
         return Err(nonsense("it does not begin with #EXTM3U"));
     }
-    match m3u8_rs::parse_playlist_res(text).map_err(|_| nonsense("it cannot be parsed"))? {
+    let parsed = catch_unwind(|| m3u8_rs::parse_playlist_res(text).ok()).ok().flatten();
+    match parsed.ok_or_else(|| nonsense("it cannot be parsed"))? {
         m3u8_rs::Playlist::MasterPlaylist(master) => choose(&master, base, cap).map(Playlist::Choice),
         m3u8_rs::Playlist::MediaPlaylist(media) => segments(&media, base).map(Playlist::Media),
     }

@@ -1,5 +1,7 @@
 //! What is in a segment: bytes that a demultiplexer of files knows, and when they sound.
 
+use std::panic::catch_unwind;
+
 use super::{HlsError, transport};
 
 /// What the audio of a segment is.
@@ -47,7 +49,8 @@ pub(super) fn unpack(sequence: u64, bytes: Vec<u8>, init: Option<&[u8]>) -> Resu
         return Ok(Unpacked { kind: Kind::Mp4, bytes, stamp });
     }
     if bytes.first() == Some(&0x47) && bytes.get(188).is_none_or(|byte| *byte == 0x47) {
-        return transport::unpack(&bytes);
+        // A demultiplexer that panics on a damaged segment has failed like any other.
+        return catch_unwind(|| transport::unpack(&bytes)).unwrap_or_else(|_| Err(unknown(sequence, &bytes)));
     }
     packed(sequence, bytes)
 }
@@ -72,12 +75,14 @@ fn packed(sequence: u64, mut bytes: Vec<u8>) -> Result<Unpacked, HlsError> {
         }
         [0xFF, second, ..] if second & 0xE0 == 0xE0 => Kind::Mpeg,
         [0x0B, 0x77, ..] => return Err(HlsError::Codec { codec: "AC-3".into() }),
-        _ => {
-            let begin: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            return Err(HlsError::Segment { sequence, begin: begin.join(" ").into() });
-        }
+        _ => return Err(unknown(sequence, &bytes)),
     };
     Ok(Unpacked { kind, bytes, stamp })
+}
+
+fn unknown(sequence: u64, bytes: &[u8]) -> HlsError {
+    let begin: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    HlsError::Segment { sequence, begin: begin.join(" ").into() }
 }
 
 /// The private frame that tells the time of an MPEG-TS that was never there.

@@ -52,6 +52,8 @@ pub(super) struct Reading {
     runtime: Handle,
     current: Option<Outlet>,
     parked: Option<Outlet>,
+    /// Where the next read is to be, if that is elsewhere: many a seek is followed by another one.
+    target: Option<u64>,
     /// Bytes read since the last jump.
     settled: u64,
     seekable: bool,
@@ -69,20 +71,17 @@ impl Reading {
         let len = head.as_ref().and_then(|head| head.len());
         let seekable = len.is_some() && head.is_some_and(|head| head.ranges);
         let (remote, desk, runtime) = (remote.clone(), desk.clone(), runtime.clone());
-        Self { remote, desk, runtime, current: Some(outlet), parked: None, settled: 0, seekable, len }
+        Self { remote, desk, runtime, current: Some(outlet), parked: None, target: None, settled: 0, seekable, len }
     }
 
     fn position(&self) -> u64 {
-        self.current.as_ref().map_or(0, Outlet::position)
+        self.target.unwrap_or_else(|| self.current.as_ref().map_or(0, Outlet::position))
     }
 
     fn go(&mut self, to: u64) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotSeekable.into()) };
         if reach(current, to)? {
             return Ok(());
-        }
-        if !self.seekable {
-            return Err(io::ErrorKind::NotSeekable.into());
         }
         let mut next = self.parked.take();
         let reached = next.as_mut().map_or(Ok(false), |parked| reach(parked, to))?;
@@ -108,6 +107,9 @@ impl Read for Reading {
         if self.len.is_some_and(|len| self.position() >= len) {
             return Ok(0);
         }
+        if let Some(to) = self.target.take() {
+            self.go(to)?;
+        }
         let Some(current) = &mut self.current else { return Ok(0) };
         *lock(&self.desk.current) = Some(current.gauge());
         let count = current.read(buffer)?;
@@ -130,7 +132,10 @@ impl Seek for Reading {
         // There is nothing behind the end to be asked for.
         let to = self.len.map_or(to, |len| to.min(len));
         if to != self.position() {
-            self.go(to)?;
+            if !self.seekable {
+                return Err(io::ErrorKind::NotSeekable.into());
+            }
+            self.target = Some(to);
         }
         Ok(to)
     }

@@ -30,7 +30,7 @@ pub(in crate::source) use self::request::Wanted;
 pub(in crate::source) use self::request::{Requests, parse};
 #[cfg(feature = "hls")]
 pub(in crate::source) use self::whole::Whole;
-use super::{OPENING, PACKET, blame, runtime};
+use super::{OPENING, PACKET, blame, runtime, shown};
 use crate::driver::lock;
 
 /// What has no length sends at the pace it is played at: nobody waits for 64 KiB of it.
@@ -74,8 +74,7 @@ impl Http {
     /// What is at `url`. Nothing is asked before it is first played or preloaded.
     pub fn new(url: impl Into<Arc<str>>) -> Self {
         let url = url.into();
-        // Without what may be a secret.
-        let name = url.split(['?', '#']).next().unwrap_or_default().into();
+        let name = shown(&url);
         let spec = Spec { url, requests: Requests::default(), part: None, broken: None };
         Self { name, spec, made_in: Handle::try_current().ok(), active: None }
     }
