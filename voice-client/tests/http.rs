@@ -148,6 +148,13 @@ async fn what_cannot_be_had_is_a_typed_error() {
     let silent = server.put("/silent", Page { stall: Some(0), ..Page::new(wav(10_000)) });
     let silent = http(&silent).idle_timeout(BRIEFLY).retries(0, BRIEFLY);
     assert!(matches!(failure(silent).await, HttpError::Silent { .. } | HttpError::Truncated { .. }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"SSH-2.0-OpenSSH_9.2\r\n").await;
+    });
+    assert!(matches!(failure(http(&other)).await, HttpError::NotHttp | HttpError::Connect { .. }));
     let letter = server.put("/letter", Page::new("To whom it may concern. ".repeat(9_000).as_bytes()));
     let (_, end) = drain(Box::new(http(&letter))).await;
     assert!(matches!(end, Err(SourceError::NotAudio { .. })), "{end:?}");

@@ -136,3 +136,44 @@ fn decode_time(segment: &[u8]) -> Option<u64> {
         Some(u64::from(u32::from_be_bytes(tfdt.get(4..8)?.try_into().ok()?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/tests/fixtures_hls/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn stamps_are_those_of_the_first_frame() {
+        let init = fixture("mp4.init");
+        let of = |name: &str, init: Option<&[u8]>| unpack(0, fixture(name), init).unwrap().stamp.unwrap();
+        let (first, second) = (of("mp40.seg", Some(&init)), of("mp41.seg", Some(&init)));
+        assert_eq!((first.scale, second.ticks - first.ticks), (44_100, 35 * 1_024));
+        let (first, second) = (of("ts0.seg", None), of("ts1.seg", None));
+        assert_eq!((first.scale, (second.ticks - first.ticks) * 441 / 900 / 1_024), (90_000, 35));
+    }
+
+    #[test]
+    fn damaged_segments_are_unpacked_or_refused() {
+        let mut state = 1_u32;
+        for name in ["ts0.seg", "mp40.seg", "sweep.aac", "ac3.ts"] {
+            let (whole, init) = (fixture(name), fixture("mp4.init"));
+            for _ in 0..200 {
+                let mut bytes = whole.clone();
+                for _ in 0..20 {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let at = (state >> 8) as usize % bytes.len().min(400);
+                    bytes[at] = state as u8;
+                }
+                bytes.truncate((state >> 8) as usize % whole.len() + 1);
+                for init in [None, Some(&init[..])] {
+                    if let Ok(unpacked) = unpack(0, bytes.clone(), init) {
+                        assert!(unpacked.bytes.len() <= whole.len());
+                    }
+                }
+            }
+        }
+    }
+}
