@@ -154,7 +154,8 @@ async fn what_cannot_be_had_is_a_typed_error() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"SSH-2.0-OpenSSH_9.2\r\n").await;
     });
-    assert!(matches!(failure(http(&other)).await, HttpError::NotHttp | HttpError::Connect { .. }));
+    let error = failure(http(&other)).await;
+    assert!(matches!(error, HttpError::NotHttp | HttpError::Connect { .. }), "{error:?}");
     let letter = server.put("/letter", Page::new("To whom it may concern. ".repeat(9_000).as_bytes()));
     let (_, end) = drain(Box::new(http(&letter))).await;
     assert!(matches!(end, Err(SourceError::NotAudio { .. })), "{end:?}");

@@ -258,8 +258,9 @@ async fn icy_head(remote: &Remote, response: &mut Response) -> Result<(HeaderMap
         if let Some((headers, len)) = icy::head(&bytes) {
             return Ok((headers, bytes.split_off(len)));
         }
-        match remote.requests.next(response).await? {
-            Some(more) if bytes.len() < icy::MAX_HEAD => bytes.extend_from_slice(more.as_ref()),
+        match remote.requests.next(response).await {
+            Ok(Some(more)) if bytes.len() < icy::MAX_HEAD => bytes.extend_from_slice(more.as_ref()),
+            Err(error @ HttpError::Silent { .. }) => return Err(error),
             _ => return Err(HttpError::NotHttp),
         }
     }
