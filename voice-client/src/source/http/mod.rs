@@ -46,7 +46,7 @@ const OPENING_LIVE: usize = 16 * 1024;
 /// Seeks work where the server sends parts (`Range`, RFC 9110, section 14) and the length is known: near ones read on,
 /// others are another request. Radio stations (no length) play on, their titles come with the audio
 /// ([`Chunk::metadata`]), their name is in [`Info::metadata`]. A playlist (M3U, PLS) is followed to the first address in
-/// it. What an unseekable server hides: a WebM without its last 20 ms cut to the sample.
+/// it. Of a WebM file the padding of the last packet, less than 20 ms of silence, is played too.
 pub struct Http {
     name: Arc<str>,
     spec: Spec,
