@@ -20,6 +20,7 @@ pub mod media;
 mod player;
 mod queue;
 mod sink;
+pub mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -51,11 +52,6 @@ pub use track::{SeekError, Track, TrackEvents};
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
 pub mod layer {
     pub use {crypto, dave, gateway, mixer, model, receive, udp};
-}
-
-/// Sources of audio to [play](Call::play).
-pub mod source {
-    pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
 }
 
 pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};
