@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::driver::{Request, Target, lock};
 use crate::encryption::{CodeError, Encryption};
 use crate::error::{Closed, JoinError};
-use crate::event::{Events, Queue};
+use crate::event::{self, Events};
 use crate::media::{Arrival, Command};
 use crate::player::{Player, Queue};
 use crate::sink::OpusSink;
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     /// Somebody has asked to leave.
     leaving: AtomicBool,
     /// Events since the call began, until somebody asks for them.
-    events: Mutex<Option<Arc<Queue>>>,
+    events: Mutex<Option<Arc<event::Queue>>>,
 }
 
 /// What a [`Call`] is made of.
@@ -49,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) player: Player,
     pub(crate) closed: watch::Receiver<Option<Closed>>,
     pub(crate) encryption: watch::Receiver<Encryption>,
-    pub(crate) events: Arc<Queue>,
+    pub(crate) events: Arc<event::Queue>,
     pub(crate) last: Arc<OnceLock<Stats>>,
 }
 
@@ -187,7 +187,7 @@ impl Call {
         if let Some(queue) = lock(&self.shared.events).take() {
             return Events::new(queue, closed);
         }
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::<event::Queue>::default();
         self.tell(Request::Events(queue.clone()));
         Events::new(queue, closed)
     }

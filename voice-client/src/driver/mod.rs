@@ -115,11 +115,12 @@ pub(crate) async fn run(task: CallTask) {
     let (report, mut discovery) = mpsc::unbounded_channel();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
+    let hold = config.mute_holds;
     let mut running = Running {
         config,
         dialer,
         link,
-        hold: config.mute_holds,
+        hold,
         control,
         player,
         timers: Timers::default(),
