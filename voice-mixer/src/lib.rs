@@ -7,6 +7,7 @@ mod error;
 pub mod file;
 mod gain;
 pub mod generate;
+mod loudness;
 mod metadata;
 mod mixer;
 pub mod opus;
