@@ -47,7 +47,9 @@ pub mod layer {
 
 /// Sources of audio to [play](Call::play).
 pub mod source {
-    pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
+    pub mod process;
+
+    pub use mixer::{Art, Chunk, Format, Info, Metadata, Source, SourceError, file, generate, opus, pcm};
 }
 
 pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};
