@@ -47,6 +47,7 @@ pub mod layer {
 
 /// Sources of audio to [play](Call::play).
 pub mod source {
+    pub mod cache;
     pub mod process;
 
     pub use mixer::{Art, Chunk, Format, Info, Metadata, Source, SourceError, file, generate, opus, pcm};

@@ -1,10 +1,13 @@
 //! Raw PCM, from memory or from a stream.
 
+mod converted;
+
 use std::fmt;
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::converted::Converted;
 use crate::source::{sample, time};
 use crate::{Chunk, Format, Info, Source, SourceError};
 

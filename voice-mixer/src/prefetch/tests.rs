@@ -9,7 +9,7 @@ use super::record::Record;
 use super::{Config, Feed, Reader, Step, pipe};
 use crate::generate::Tone;
 use crate::opus::Packets;
-use crate::pcm::{Encoding, Pcm};
+use crate::pcm::{Converted, Encoding, Pcm};
 use crate::{Chunk, Format, Info, Source, SourceError};
 
 fn open(source: impl Source + 'static) -> (Reader, Feed) {
@@ -120,8 +120,10 @@ fn rate_and_channels_may_change_on_the_way() {
         seconds += 0.5;
     }
     let halves = pieces.len();
-    let (mut reader, mut feed) = open(Pieces(pieces));
+    let (mut reader, mut feed) = open(Pieces(pieces.clone()));
     let (samples, step) = drain(&mut reader, &mut feed);
+    let (mut reader, mut feed) = open(Converted::new(Box::new(Pieces(pieces))));
+    assert_eq!(drain(&mut reader, &mut feed).0, samples, "converted beforehand");
     assert!(matches!(step, Step::Ended), "{step:?}");
     assert_eq!(samples.len(), halves * 24_000 * 2);
     let ideal = sine(48_000, 440.0, halves * 24_000);
