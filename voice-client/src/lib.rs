@@ -49,6 +49,7 @@ pub mod layer {
 pub mod source {
     pub mod cache;
     pub mod process;
+    pub mod ytdlp;
 
     pub use mixer::{Art, Chunk, Format, Info, Metadata, Source, SourceError, file, generate, opus, pcm};
 }

@@ -179,8 +179,10 @@ async fn a_seek_starts_it_again_from_there() {
 async fn ffmpeg_is_asked_for_48_khz_stereo() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("ffmpeg");
-    std::fs::write(&script, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
-    executable(&script);
+    // Written by another process: what this one has open for writing could not be started by a thread that forks.
+    let write = ["-c", "printf '%s' \"$2\" > \"$1\" && chmod +x \"$1\"", "sh"];
+    let content = "#!/bin/sh\nprintf '%s|' \"$@\"\n";
+    assert!(Command::new("sh").args(write).arg(&script).arg(content).status().unwrap().success());
     let mut process = Process::ffmpeg("a film.mkv").binary(&script).yields(BYTES);
     let heard = blocking(move || {
         process.seek(Duration::from_millis(61_500)).unwrap();
@@ -194,11 +196,6 @@ async fn ffmpeg_is_asked_for_48_khz_stereo() {
     let info = Process::ffmpeg("a film.mkv").binary("cat").open().unwrap();
     assert_eq!(info.format, Format::Pcm { rate: 48_000, channels: 2 });
     assert!(info.seekable);
-}
-
-fn executable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Whether there is such a process, alive or a zombie.

@@ -90,8 +90,12 @@ impl Process {
     /// This program, found on the `PATH` or by its full path, which prints 16-bit PCM at 48 kHz in stereo unless
     /// [`yields`](Self::yields) says otherwise.
     pub fn new(program: impl Into<OsString>) -> Self {
+        Self::from_program(Program::new(program))
+    }
+
+    pub(in crate::source) fn from_program(program: Program) -> Self {
         Self {
-            program: Program::new(program),
+            program,
             start: None,
             output: Output::Pcm { encoding: Encoding::I16, rate: 48_000, channels: 2 },
             metadata: Metadata::default(),
