@@ -17,6 +17,7 @@ mod info;
 mod link;
 pub mod media;
 mod sink;
+pub mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -43,15 +44,6 @@ pub use track::{SeekError, Track};
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
 pub mod layer {
     pub use {crypto, dave, gateway, mixer, model, receive, udp};
-}
-
-/// Sources of audio to [play](Call::play).
-pub mod source {
-    pub mod cache;
-    pub mod process;
-    pub mod ytdlp;
-
-    pub use mixer::{Art, Chunk, Format, Info, Metadata, Source, SourceError, file, generate, opus, pcm};
 }
 
 pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};

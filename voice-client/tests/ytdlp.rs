@@ -8,12 +8,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use voice_client::source::file::File;
 use voice_client::source::process::ProcessError;
 use voice_client::source::ytdlp::{YtDlp, YtDlpError};
-use voice_client::source::{Art, Chunk, Format, Source, SourceError};
+use voice_client::source::{Art, Chunk, Format, Info, Source, SourceError};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -188,33 +190,71 @@ async fn one_that_hangs_or_talks_too_much_is_ended() {
     assert!(!exists(&fake));
 }
 
+/// What a source says of itself, and its packets.
+async fn play(mut source: Box<dyn Source>) -> (Info, Vec<Vec<u8>>) {
+    let work = spawn_blocking(move || {
+        let info = source.open().unwrap();
+        let (mut packets, mut chunk) = (Vec::new(), Chunk::new());
+        while source.read(&mut chunk).unwrap() {
+            packets.push(chunk.packet().to_vec());
+        }
+        (info, packets)
+    });
+    within(work).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_a_lazy_source_that_plays_what_was_resolved() {
-    let fake = Fake::new("case \"$*\" in *--dump*) cat video;; *) cat opus.ogg;; esac");
+    // Neither HTTP nor HLS: it is downloaded by the program itself.
+    let script = "case \"$*\" in *--dump*) sed 's/\"https\",/\"http_dash_segments\",/' video;; *) cat opus.ogg;; esac";
+    let fake = Fake::new(script);
     let mut source = fake.source("two tones");
     let fresh = source.fresh().unwrap();
     assert!(fake.asked().is_empty(), "nothing is asked before it is wanted");
     assert!(!source.is_ready(), "it waits, without a thread");
     until("an answer", || source.is_ready()).await;
-    let play = |mut source: Box<dyn Source>| {
-        spawn_blocking(move || {
-            let info = source.open().unwrap();
-            let (mut packets, mut chunk) = (Vec::new(), Chunk::new());
-            while source.read(&mut chunk).unwrap() {
-                packets.push(chunk.packet().to_vec());
-            }
-            (info, packets)
-        })
-    };
-    let (info, packets) = within(play(Box::new(source))).await.unwrap();
+    let (info, packets) = play(Box::new(source)).await;
     assert_eq!((info.format, info.duration), (Format::Opus, Some(Duration::from_millis(61_500))));
     assert_eq!(info.metadata.title.as_deref(), Some("Two tones"));
-    assert_eq!(packets, within(play(Box::new(File::new(fixture("opus.ogg"))))).await.unwrap().1);
+    assert_eq!(packets, play(Box::new(File::new(fixture("opus.ogg")))).await.1);
     let asked = fake.asked();
     assert!(asked.len() == 2 && asked[1].contains(" --output - "), "{asked:?}");
     assert!(asked[1].ends_with("-- https://example.com/watch?v=1"), "the page, not the search again: {asked:?}");
     // Without anybody asking whether it is ready, too.
-    assert_eq!(within(play(fresh)).await.unwrap().1, packets);
+    assert_eq!(play(fresh).await.1, packets);
+}
+
+/// What is on the web is fetched here, with the header that yt-dlp names.
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_http_serves_is_fetched_without_the_program() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/a", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut heads = String::new();
+        // As many connections as there are: the server is dropped at the end.
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            heads = String::from_utf8(head).unwrap();
+            let body = std::fs::read(fixture("opus.ogg")).unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            // Who has found out enough hangs up.
+            let _ = stream.write_all(&[answer.as_bytes(), &body].concat()).await;
+            if heads.contains("Mozilla/5.0") {
+                break;
+            }
+        }
+        heads
+    });
+    let fake = Fake::new(&format!("sed 's#https://cdn.example.com/a#{url}#' video"));
+    let (info, packets) = play(Box::new(fake.source("https://example.com/watch?v=1"))).await;
+    assert_eq!(info.metadata.title.as_deref(), Some("Two tones"));
+    assert_eq!(packets, play(Box::new(File::new(fixture("opus.ogg")))).await.1);
+    assert!(within(server).await.unwrap().to_ascii_lowercase().contains("user-agent: mozilla/5.0"));
+    assert_eq!(fake.asked().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

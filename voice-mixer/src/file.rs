@@ -10,9 +10,11 @@ mod decoded;
 mod packets;
 mod padding;
 mod priming;
+mod stream;
 mod tags;
 
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use self::container::{Container, Origin};
 use self::dca::Dca;
 use self::decoded::Decoded;
 use self::packets::Packets;
+pub use self::stream::Input;
 use crate::{Chunk, Info, Source, SourceError};
 
 /// A file on disk, opened when it is first read.
@@ -50,6 +53,22 @@ impl Bytes {
     /// The file with this content, and a name for error messages.
     pub fn named(name: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(Media { origin: Origin::Memory(bytes.into()), name: name.into(), stream: None })
+    }
+}
+
+/// A file out of anything that can be read: opened when it is first read, and again when it is to be played anew.
+pub struct Streamed(Media);
+
+impl Streamed {
+    /// The file that `open` yields from its beginning, each time it is called; and a name for error messages.
+    ///
+    /// `open` may be called more than once before anything is played. An error of it becomes
+    /// [`SourceError::Open`], one of the [`Input`] [`SourceError::Read`], with what they carry inside.
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        open: impl Fn() -> io::Result<Box<dyn Input>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Media { origin: Origin::Stream(Arc::new(open)), name: name.into(), stream: None })
     }
 }
 
@@ -93,7 +112,7 @@ macro_rules! delegate {
     )*};
 }
 
-delegate!(File, Bytes);
+delegate!(File, Bytes, Streamed);
 
 struct Media {
     origin: Origin,

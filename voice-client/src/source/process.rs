@@ -9,8 +9,6 @@
 //! faster than it is played: 256 KiB ahead. When it ends with a failure, what it printed is played, and then the track fails
 //! with [`ProcessError`]. It is killed when the source is dropped; what it started itself loses its reader then.
 
-mod media;
-mod pipe;
 mod program;
 
 use std::ffi::{OsStr, OsString};
@@ -19,22 +17,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mixer::file::Streamed;
 use mixer::pcm::{Encoding, Pcm};
 use mixer::{Chunk, Info, Metadata, Source, SourceError};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use self::media::Media;
-use self::pipe::{Failure, Gauge, Inlet, pipe};
 pub use self::program::ProcessError;
 pub(in crate::source) use self::program::{Program, Running};
+use super::pipe::{Failure, Gauge, Inlet, Size, pipe};
+use super::read::Slot;
+use super::{OPENING, PACKET, blame};
 
 /// What is read of a program at once.
 const CHUNK: usize = 16 * 1024;
-
-/// What a demultiplexer should find before it begins, so that it does not wait on a thread.
-const HEADER: usize = 64 * 1024;
 
 /// How long a program that has closed its output may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,6 +81,7 @@ pub struct Process {
 struct Run {
     source: Box<dyn Source>,
     gauge: Gauge,
+    opened: bool,
 }
 
 impl Process {
@@ -205,46 +203,38 @@ impl Process {
             arguments.splice(place..place, [option.as_os_str(), seconds.as_os_str()]);
         }
         let running = self.program.start(arguments).map_err(failed)?;
-        let (inlet, outlet) = pipe();
+        let (inlet, outlet) = pipe(0, Size::default());
         // There is one: the program has just been started in it.
         Handle::current().spawn(attend(running, inlet));
         let gauge = outlet.gauge();
         let source: Box<dyn Source> = match self.output {
             Output::Pcm { encoding, rate, channels } => Box::new(Pcm::stream(outlet, encoding, rate, channels)),
-            Output::Media => Box::new(Media::new(outlet, name)),
+            Output::Media => {
+                let slot = Slot::default();
+                slot.put(outlet);
+                Box::new(Streamed::new(name, move || Ok(Box::new(slot.take()?))))
+            }
         };
-        Ok(Run { source, gauge })
-    }
-
-    /// What the program itself has to say about a failure is said in place of what follows from it.
-    fn explain<T>(&self, result: Result<T, SourceError>) -> Result<T, SourceError> {
-        let failure = self.run.as_ref().and_then(|run| run.gauge.failure());
-        match (result, failure) {
-            (Err(_), Some(cause)) => Err(SourceError::Other { name: self.program.title(), cause }),
-            (result, _) => result,
-        }
+        Ok(Run { source, gauge, opened: false })
     }
 }
 
 impl Source for Process {
     fn open(&mut self) -> Result<Info, SourceError> {
-        let opened = self.run()?.source.open();
-        let info = self.explain(opened)?;
+        let name = self.program.title();
+        let run = self.run()?;
+        let info = blame(run.source.open(), |_| false, &name, Some(run.gauge.clone()))?;
+        run.opened = true;
         let metadata = if self.metadata.is_empty() { info.metadata.clone() } else { self.metadata.clone() };
         let duration = self.duration.or(info.duration);
         Ok(info.metadata(metadata).duration(duration).seekable(self.start.is_some()))
     }
 
     fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
-        let read = self.run()?.source.read(chunk);
-        match self.explain(read)? {
-            true => Ok(true),
-            // A demultiplexer takes an end for an end, whatever came before it.
-            false => self.explain(Err(SourceError::Deserted)).or_else(|error| match error {
-                SourceError::Deserted => Ok(false),
-                error => Err(error),
-            }),
-        }
+        let name = self.program.title();
+        let run = self.run()?;
+        run.opened = true;
+        blame(run.source.read(chunk), |more| !more, &name, Some(run.gauge.clone()))
     }
 
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
@@ -258,12 +248,14 @@ impl Source for Process {
     }
 
     fn is_ready(&mut self) -> bool {
-        let enough = if self.output == Output::Media { HEADER } else { 1 };
         match (&self.run, self.output) {
-            (Some(run), _) => run.gauge.is_ready(enough),
-            // To open it is to start it, unless there is a header to be read.
+            // To open it is to start it.
             (None, Output::Pcm { .. }) => true,
-            (None, Output::Media) => self.run().map_or(true, |run| run.gauge.is_ready(enough)),
+            (Some(run), Output::Pcm { .. }) => run.gauge.is_ready(1),
+            // There is a header to be read, for which it has to be started now.
+            (_, Output::Media) => {
+                self.run().map_or(true, |run| run.gauge.is_ready(if run.opened { PACKET } else { OPENING }))
+            }
         }
     }
 
@@ -286,11 +278,12 @@ impl fmt::Debug for Process {
 /// Brings what a program prints into the pipe, and sees to its end.
 async fn attend(mut running: Running, mut inlet: Inlet) {
     let Some(mut stdout) = running.child.stdout.take() else { return };
+    let gauge = inlet.gauge();
     let mut buffer = vec![0; CHUNK];
     let end = loop {
         let read = tokio::select! {
             read = stdout.read(&mut buffer) => read,
-            () = inlet.unread() => return running.kill().await,
+            () = gauge.unread() => return running.kill().await,
         };
         match read {
             Ok(0) => break Ok(()),
@@ -306,7 +299,7 @@ async fn attend(mut running: Running, mut inlet: Inlet) {
     drop(stdout);
     let finished = tokio::select! {
         finished = timeout(GRACE, running.finish()) => Some(finished),
-        () = inlet.unread() => None,
+        () = gauge.unread() => None,
     };
     let end = match finished {
         Some(Ok(finished)) => end.and(finished),

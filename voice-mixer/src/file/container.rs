@@ -16,6 +16,7 @@ use symphonia::core::units::{TimeBase, Timestamp};
 
 use super::padding::padding;
 use super::priming::{Priming, priming};
+use super::stream::{Bridge, Opener};
 use super::tags::Tags;
 use crate::{Info, Metadata, SourceError};
 
@@ -27,6 +28,7 @@ const PLACEHOLDERS: [RangeInclusive<u64>; 2] = [0x7FFF_0000..=0x7FFF_FFFF, 0xFFF
 pub(super) enum Origin {
     Path(PathBuf),
     Memory(Arc<[u8]>),
+    Stream(Opener),
 }
 
 /// A demultiplexer and the one audio track in it that is played.
@@ -82,7 +84,8 @@ impl Container {
 
     /// What a Matroska file says is to be cut off its end, in nanoseconds.
     pub(super) fn padding(&self) -> Option<u64> {
-        if !self.seekable || self.format() != "matroska" {
+        // Finding it takes a jump to every cluster, each of which may be a request over a network.
+        if !self.seekable || self.format() != "matroska" || matches!(self.origin, Origin::Stream(_)) {
             return None;
         }
         padding(self.origin.open(&self.name).ok()?)
@@ -219,10 +222,11 @@ impl Container {
 
 impl Origin {
     pub(super) fn open(&self, name: &Arc<str>) -> Result<Box<dyn MediaSource>, SourceError> {
+        let failed = |cause| SourceError::Open { name: Arc::clone(name), cause: Arc::new(cause) };
         match self {
             Origin::Memory(bytes) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
+            Origin::Stream(open) => open().map(|input| Box::new(Bridge(input)) as _).map_err(failed),
             Origin::Path(path) => {
-                let failed = |cause| SourceError::Open { name: Arc::clone(name), cause: Arc::new(cause) };
                 let file = std::fs::File::open(path).map_err(failed)?;
                 if file.metadata().map_err(failed)?.is_dir() {
                     return Err(failed(ErrorKind::IsADirectory.into()));
