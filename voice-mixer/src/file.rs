@@ -1,14 +1,17 @@
 //! Audio files, on disk or in memory, told apart by their content.
 //!
-//! Ogg Opus and WebM (Matroska) Opus come out as Opus packets, everything else (WAV, AIFF, FLAC, ALAC, MP3, AAC in M4A,
+//! Ogg Opus, WebM (Matroska) Opus and DCA come out as Opus packets, everything else (WAV, AIFF, FLAC, ALAC, MP3, AAC in M4A,
 //! Ogg Vorbis, ...) as PCM. Seeks are exact to the sample (PCM) or to the packet (Opus), whatever the container has to
 //! help; in the worst case the file is read again from its beginning.
 
 mod container;
+mod dca;
 mod decoded;
 mod packets;
 mod padding;
+mod priming;
 mod stream;
+mod tags;
 
 use std::fmt;
 use std::io;
@@ -20,6 +23,7 @@ use std::time::Duration;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 
 use self::container::{Container, Origin};
+use self::dca::Dca;
 use self::decoded::Decoded;
 use self::packets::Packets;
 pub use self::stream::Input;
@@ -75,6 +79,7 @@ macro_rules! delegate {
                 self.0.with(|stream| match stream {
                     Stream::Pcm(decoded) => Ok(decoded.info()),
                     Stream::Opus(packets) => Ok(packets.info()),
+                    Stream::Dca(dca) => Ok(dca.info()),
                 })
             }
 
@@ -82,6 +87,7 @@ macro_rules! delegate {
                 self.0.with(|stream| match stream {
                     Stream::Pcm(decoded) => decoded.read(chunk),
                     Stream::Opus(packets) => packets.read(chunk),
+                    Stream::Dca(dca) => dca.read(chunk),
                 })
             }
 
@@ -89,7 +95,12 @@ macro_rules! delegate {
                 self.0.with(|stream| match stream {
                     Stream::Pcm(decoded) => decoded.seek(to),
                     Stream::Opus(packets) => packets.seek(to),
+                    Stream::Dca(dca) => dca.seek(to),
                 })
+            }
+
+            fn fresh(&self) -> Option<Box<dyn Source>> {
+                Some(Box::new(Self(self.0.fresh())))
             }
         }
 
@@ -112,6 +123,28 @@ struct Media {
 enum Stream {
     Pcm(Box<Decoded>),
     Opus(Box<Packets>),
+    Dca(Box<Dca>),
+}
+
+impl Stream {
+    fn open(origin: &Origin, name: &Arc<str>) -> Result<Self, SourceError> {
+        if let Some(dca) = Dca::open(origin, name)? {
+            return Ok(Stream::Dca(Box::new(dca)));
+        }
+        let container = match Container::open(origin.clone(), Arc::clone(name)) {
+            Ok(container) => container,
+            Err(error @ SourceError::NotAudio { .. }) => {
+                // The oldest DCA has no mark of its own, so that everything else goes first.
+                let dca = Dca::open_headless(origin, name).ok().flatten().ok_or(error)?;
+                return Ok(Stream::Dca(Box::new(dca)));
+            }
+            Err(error) => return Err(error),
+        };
+        if container.params().codec == CODEC_ID_OPUS {
+            return Ok(Stream::Opus(Box::new(Packets::new(container)?)));
+        }
+        Ok(Stream::Pcm(Box::new(Decoded::new(container)?)))
+    }
 }
 
 impl Media {
@@ -126,17 +159,15 @@ impl Media {
         })
     }
 
+    /// The same file once more, not opened.
+    fn fresh(&self) -> Self {
+        Self { origin: self.origin.clone(), name: Arc::clone(&self.name), stream: None }
+    }
+
     fn stream(&mut self) -> Result<&mut Stream, SourceError> {
         let stream = match self.stream.take() {
             Some(stream) => stream,
-            None => {
-                let container = Container::open(self.origin.clone(), Arc::clone(&self.name))?;
-                if container.params().codec == CODEC_ID_OPUS {
-                    Stream::Opus(Box::new(Packets::new(container)?))
-                } else {
-                    Stream::Pcm(Box::new(Decoded::new(container)?))
-                }
-            }
+            None => Stream::open(&self.origin, &self.name)?,
         };
         Ok(self.stream.insert(stream))
     }

@@ -9,6 +9,7 @@ pub mod file;
 mod gain;
 pub mod generate;
 mod history;
+mod loudness;
 mod metadata;
 mod mixer;
 pub mod opus;

@@ -47,6 +47,13 @@ impl Metadata {
         self
     }
 
+    /// With this album.
+    #[must_use]
+    pub fn album(mut self, album: impl Into<Arc<str>>) -> Self {
+        self.album = Some(album.into());
+        self
+    }
+
     /// With this web page.
     #[must_use]
     pub fn url(mut self, url: impl Into<Arc<str>>) -> Self {

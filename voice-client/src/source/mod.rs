@@ -4,19 +4,22 @@
 //! waiting for it holds no thread. Such a source looks for the runtime when it is made, and again when it is first
 //! read.
 
+pub mod cache;
 #[cfg(feature = "hls")]
 pub mod hls;
 #[cfg(feature = "http")]
 pub mod http;
 mod pipe;
+pub mod process;
 mod read;
+pub mod ytdlp;
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 pub use self::read::{AsyncPcm, AsyncSource};
-pub use mixer::{Chunk, Format, Info, Source, SourceError, file, generate, opus, pcm};
+pub use mixer::{Art, Chunk, Format, Info, Metadata, Source, SourceError, file, generate, opus, pcm};
 
 use self::pipe::Gauge;
 

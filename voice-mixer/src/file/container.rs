@@ -10,16 +10,15 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::{MetadataOptions, RawValue};
+use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{TimeBase, Timestamp};
 
 use super::padding::padding;
+use super::priming::{Priming, priming};
 use super::stream::{Bridge, Opener};
-use crate::SourceError;
-
-/// Tags beyond these are not kept.
-const MAX_TAGS: usize = 64;
+use super::tags::Tags;
+use crate::{Info, Metadata, SourceError};
 
 /// Bytes that writers claim who cannot go back to the header: the largest unsigned or signed number, or a little less.
 const PLACEHOLDERS: [RangeInclusive<u64>; 2] = [0x7FFF_0000..=0x7FFF_FFFF, 0xFFFF_0000..=0xFFFF_FFFF];
@@ -40,6 +39,9 @@ pub(super) struct Container {
     track: Track,
     params: AudioCodecParameters,
     seekable: bool,
+    tags: Tags,
+    /// What a stream that has just begun is called.
+    news: Option<Metadata>,
 }
 
 /// What comes out of a container.
@@ -59,11 +61,12 @@ impl Container {
         }
         let stream = MediaSourceStream::new(media, MediaSourceStreamOptions::default());
         let probe = symphonia::default::get_probe();
-        let format = probe
+        let mut format = probe
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| not_audio(&name, error))?;
         let (track, params) = choose(format.as_ref(), &name)?;
-        Ok(Self { origin, name, format, track, params, seekable })
+        let tags = Tags::collect(format.metadata(), track.id);
+        Ok(Self { origin, name, format, track, params, seekable, tags, news: None })
     }
 
     /// Starts again from the beginning, with whatever the file holds by now.
@@ -139,14 +142,29 @@ impl Container {
         u64::try_from(nanos).ok().map(Duration::from_nanos)
     }
 
-    pub(super) fn tags(&mut self) -> Vec<(String, String)> {
-        let mut metadata = self.format.metadata();
-        let Some(revision) = metadata.skip_to_latest() else { return Vec::new() };
-        let text = revision.media.tags.iter().filter_map(|tag| match &tag.raw.value {
-            RawValue::String(value) => Some((tag.raw.key.clone(), value.to_string())),
-            _ => None,
-        });
-        text.take(MAX_TAGS).collect()
+    /// Adds to `info` what the container knows of it. `gain` is the one in an Opus header, see [`Tags::loudness`].
+    pub(super) fn describe(&self, info: &mut Info, gain: i16) {
+        info.seekable = self.seekable;
+        info.tags.clone_from(&self.tags.text);
+        info.metadata.clone_from(&self.tags.metadata);
+        info.loudness = self.tags.loudness(gain);
+    }
+
+    /// What has begun since this was last asked: the next title of a chained Ogg stream.
+    pub(super) fn news(&mut self) -> Option<Metadata> {
+        self.news.take()
+    }
+
+    /// What an MP4 file says is no audio at its beginning and end.
+    pub(super) fn priming(&self) -> Option<Priming> {
+        if !self.seekable || self.format() != "isomp4" {
+            return None;
+        }
+        let tag = self.tags.text.iter().find(|(key, _)| key.to_ascii_lowercase().ends_with("itunsmpb"));
+        match tag.and_then(|(_, value)| Priming::parse(value)) {
+            Some(priming) => Some(priming),
+            None => priming(self.origin.open(&self.name).ok()?, self.track.id),
+        }
     }
 
     /// The next packet of the track; `at`, how far it has been played, is for the error.
@@ -162,6 +180,10 @@ impl Container {
                         return Err(self.damaged(at, "its codec changes on the way"));
                     }
                     (self.track, self.params) = (track, params);
+                    let mut metadata = self.format.metadata();
+                    metadata.skip_to_latest();
+                    self.tags = Tags::collect(metadata, self.track.id);
+                    self.news = Some(self.tags.metadata.clone());
                     return Ok(Piece::Restart);
                 }
                 Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -199,7 +221,7 @@ impl Container {
 }
 
 impl Origin {
-    fn open(&self, name: &Arc<str>) -> Result<Box<dyn MediaSource>, SourceError> {
+    pub(super) fn open(&self, name: &Arc<str>) -> Result<Box<dyn MediaSource>, SourceError> {
         let failed = |cause| SourceError::Open { name: Arc::clone(name), cause: Arc::new(cause) };
         match self {
             Origin::Memory(bytes) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),

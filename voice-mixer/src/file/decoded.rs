@@ -32,6 +32,9 @@ pub(super) struct Decoded {
     lost: bool,
     /// The container has come to its end: some of them cannot seek any more.
     spent: bool,
+    /// Frames from here on are audio, and no more from there on: what the encoder put before and after is not played.
+    first: u64,
+    end: u64,
     /// Frames in streams of the same file that came before (chained Ogg): timestamps do not count them.
     chained: u64,
     heard: bool,
@@ -52,6 +55,8 @@ impl Decoded {
             at: 0,
             lost: false,
             spent: false,
+            first: 0,
+            end: u64::MAX,
             chained: 0,
             heard: false,
             bad: 0,
@@ -61,23 +66,37 @@ impl Decoded {
             // The container does not know: the first packet does.
             while decoded.samples.is_empty() && decoded.fill()? {}
         }
+        // Edits are in frames only where the file counts in frames.
+        if decoded.can_trust_timestamps()
+            && let Some(priming) = decoded.container.priming()
+        {
+            (decoded.first, decoded.end) = (priming.first, priming.end);
+        }
         Ok(decoded)
     }
 
     pub(super) fn info(&mut self) -> Info {
         let format = Format::Pcm { rate: self.rate, channels: self.channels };
-        let mut info = Info::new(format).duration(self.total().map(|total| time(total, self.rate)));
-        info.seekable = self.container.is_seekable();
-        info.tags = self.container.tags();
+        let length = self.total().map(|total| self.time(total.min(self.end)));
+        let mut info = Info::new(format).duration(length);
+        self.container.describe(&mut info, 0);
         info
     }
 
     pub(super) fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
-        if self.samples.is_empty() && !self.fill()? {
+        if self.at >= self.end || (self.samples.is_empty() && !self.fill()?) {
             return Ok(false);
         }
-        chunk.pcm(self.rate, self.channels).extend_from_slice(&self.samples[self.start..]);
-        self.at += self.pending();
+        if let Some(metadata) = self.container.news() {
+            chunk.set_metadata(metadata);
+        }
+        let pending = self.pending();
+        let skip = self.first.saturating_sub(self.at).min(pending);
+        let keep = (self.end - self.at).min(pending).max(skip);
+        let channels = usize::from(self.channels);
+        let audible = &self.samples[self.start..][skip as usize * channels..keep as usize * channels];
+        chunk.pcm(self.rate, self.channels).extend_from_slice(audible);
+        self.at += pending;
         self.samples.clear();
         self.start = 0;
         Ok(true)
@@ -87,7 +106,7 @@ impl Decoded {
         if !self.container.is_seekable() {
             return Err(SourceError::Unseekable { name: self.container.name() });
         }
-        let target = sample(to, self.rate);
+        let target = sample(to, self.rate).saturating_add(self.first).min(self.end);
         let first = target.saturating_sub(self.preroll());
         // A container that stumbles over its own landing gets another chance from the beginning.
         if !(first > 0 && self.can_trust_timestamps() && self.jump(first, target).unwrap_or(false)) {
@@ -98,12 +117,17 @@ impl Decoded {
             self.samples.clear();
             self.start = 0;
             if !self.fill()? {
-                return Ok(time(self.at, self.rate));
+                return Ok(self.time(self.at));
             }
         }
         self.start += target.saturating_sub(self.at) as usize * usize::from(self.channels);
         self.at = target;
-        Ok(time(target, self.rate))
+        Ok(self.time(target))
+    }
+
+    /// When frame `at` sounds.
+    fn time(&self, at: u64) -> Duration {
+        time(at.saturating_sub(self.first), self.rate)
     }
 
     /// Frames in `samples`.

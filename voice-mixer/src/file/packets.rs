@@ -59,8 +59,7 @@ impl Packets {
         // The last granule position counts from before the pre-skip (RFC 7845, section 4.3); Matroska's duration does not.
         let granules = self.container.num_frames().map(|end| opus::time(end.saturating_sub(self.pre_skip)));
         let mut info = Info::new(Format::Opus).duration(granules.or_else(|| self.container.duration()));
-        info.seekable = self.container.is_seekable();
-        info.tags = self.container.tags();
+        self.container.describe(&mut info, output_gain(&self.container));
         info
     }
 
@@ -74,6 +73,9 @@ impl Packets {
         };
         let skip = self.audible.saturating_sub(queued.start).min(queued.samples);
         chunk.set_packet(&queued.data, skip as u32, queued.trim as u32);
+        if let Some(metadata) = self.container.news() {
+            chunk.set_metadata(metadata);
+        }
         Ok(true)
     }
 
@@ -207,5 +209,15 @@ fn pre_skip(container: &Container) -> Result<u64, SourceError> {
             Ok(u64::from(u16::from_le_bytes([*low, *high])))
         }
         _ => Ok(0),
+    }
+}
+
+/// The gain that a player should apply, in 1/256 dB (RFC 7845, section 5.1).
+fn output_gain(container: &Container) -> i16 {
+    match container.params().extra_data.as_deref() {
+        Some([b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', _, _, _, _, _, _, _, _, low, high, ..]) => {
+            i16::from_le_bytes([*low, *high])
+        }
+        _ => 0,
     }
 }

@@ -8,8 +8,8 @@ use super::record::Record;
 use super::{Config, Feed, Kind, Reader, Step, pipe};
 use crate::generate::Tone;
 use crate::opus::Packets;
-use crate::pcm::{Encoding, Pcm};
-use crate::{Source, SourceError};
+use crate::pcm::{Converted, Encoding, Pcm};
+use crate::{Chunk, Format, Info, Source, SourceError};
 
 fn open(source: impl Source + 'static) -> (Reader, Feed) {
     pipe(Box::new(source), Config::default())
@@ -80,6 +80,74 @@ fn centre_and_surround_channels_are_heard_on_their_side() {
     assert!(left > 0.2 && right == 0.0, "left surround");
     let (left, right) = heard(5);
     assert!(left == 0.0 && right > 0.2, "right surround");
+}
+
+/// PCM that comes in pieces of different rates and channels.
+struct Pieces(Vec<(Vec<f32>, u32, u16)>);
+
+impl Source for Pieces {
+    fn open(&mut self) -> Result<Info, SourceError> {
+        Ok(Info::new(Format::Pcm { rate: self.0[0].1, channels: self.0[0].2 }))
+    }
+
+    fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
+        if self.0.is_empty() {
+            return Ok(false);
+        }
+        let (samples, rate, channels) = self.0.remove(0);
+        chunk.pcm(rate, channels).extend(samples);
+        Ok(true)
+    }
+
+    fn seek(&mut self, _to: Duration) -> Result<Duration, SourceError> {
+        Err(SourceError::Unseekable { name: "pieces".into() })
+    }
+}
+
+#[test]
+fn rate_and_channels_may_change_on_the_way() {
+    let mut pieces = Vec::new();
+    // The same tone goes on through all of them: half a second each.
+    let mut seconds = 0.0;
+    for (rate, channels) in [(48_000, 2), (44_100, 6), (44_100, 1), (8_000, 8), (96_000, 3), (48_000, 4), (22_050, 1)] {
+        let frames = rate as usize / 2;
+        let tone = |n: usize| ((seconds + n as f64 / f64::from(rate)) * TAU * 440.0).sin() as f32 * 0.5;
+        let samples = (0..frames).flat_map(|n| vec![tone(n); usize::from(channels)]).collect();
+        pieces.push((samples, rate, channels));
+        seconds += 0.5;
+    }
+    let halves = pieces.len();
+    let (mut reader, mut feed) = open(Pieces(pieces.clone()));
+    let (samples, step) = drain(&mut reader, &mut feed);
+    let (mut reader, mut feed) = open(Converted::new(Box::new(Pieces(pieces))));
+    assert_eq!(drain(&mut reader, &mut feed).0, samples, "converted beforehand");
+    assert!(matches!(step, Step::Ended), "{step:?}");
+    assert_eq!(samples.len(), halves * 24_000 * 2);
+    let ideal = sine(48_000, 440.0, halves * 24_000);
+    for (n, (frame, ideal)) in samples.chunks_exact(2).zip(&ideal).enumerate() {
+        // Resamplers begin and end at every change, and are exact some way from there.
+        if (2_400..21_600).contains(&(n % 24_000)) {
+            assert!((frame[0] - ideal).abs() < 3e-3 && (frame[1] - ideal).abs() < 3e-3, "{n}: {frame:?} {ideal}");
+        }
+    }
+}
+
+#[test]
+fn more_than_two_channels_play_at_any_rate() {
+    for channels in 3..=8_u16 {
+        for rate in [8_000, 44_100, 48_000, 192_000] {
+            let tone = sine(rate, 440.0, rate as usize / 2);
+            let samples: Vec<f32> = tone.iter().flat_map(|sample| vec![*sample; usize::from(channels)]).collect();
+            let (mut reader, mut feed) = open(Pcm::samples(&samples, rate, channels));
+            let (samples, step) = drain(&mut reader, &mut feed);
+            assert!(matches!(step, Step::Ended), "{step:?}");
+            assert_eq!(samples.len(), 48_000, "{channels} channels at {rate} Hz");
+            let ideal = sine(48_000, 440.0, 24_000);
+            let inside = samples.chunks_exact(2).zip(&ideal).skip(2_400).take(19_200);
+            let worst = inside.map(|(frame, ideal)| (frame[0] - ideal).abs()).fold(0.0, f32::max);
+            assert!(worst < 3e-3, "{channels} channels at {rate} Hz: off by {worst}");
+        }
+    }
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Call {
             let _ = self.notices.send(Notice::Track { id, event });
         }
         while let Some(spent) = self.outbound.pop_spent() {
-            self.dispose(Removed::Spent(spent));
+            let _ = self.notices.send(Notice::Dispose(Removed::Spent(spent)));
         }
         while let Some((id, ended, track)) = self.outbound.pop_ended() {
             let _ = self.notices.send(Notice::TrackEnded { id, ended, track: Box::new(track) });
