@@ -150,7 +150,7 @@ impl Call {
 
     /// Sends a message of the voice gateway as it is, such as op 15 (media sink wants). Dropped when not connected.
     pub fn send(&self, message: gateway::text::Message) {
-        self.tell(Request::Send(message));
+        self.tell(Request::Send(Box::new(message)));
     }
 
     /// Goes to another channel of the guild; tracks and their positions are kept. In the channel already: nothing.

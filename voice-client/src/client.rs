@@ -90,7 +90,7 @@ impl Client {
     /// [`JoinError`] names the stage that failed.
     pub async fn join(&self, info: ConnectionInfo) -> Result<Call, JoinError> {
         let call = self.call_or_new(info.user, info.guild).await?;
-        call.join(Target::Info(info)).await?;
+        call.join(Target::Info(Box::new(info))).await?;
         Ok(call)
     }
 
@@ -157,7 +157,7 @@ impl Client {
     /// Takes a VOICE_STATE_UPDATE of the main gateway; pass on all of them, of every user.
     pub fn voice_state_update(&self, update: &VoiceStateUpdate) {
         if let Some(call) = self.existing(update.user, update.guild) {
-            call.tell(Request::VoiceState(update.clone()));
+            call.tell(Request::VoiceState(Box::new(update.clone())));
         }
         if self.inner.link.as_ref().is_some_and(|link| link.user == update.user) {
             self.collect(update.guild, |wanted| {
@@ -183,7 +183,7 @@ impl Client {
             }
         };
         if let Some(call) = call {
-            call.tell(Request::VoiceServer(update.clone()));
+            call.tell(Request::VoiceServer(Box::new(update.clone())));
         }
         self.collect(update.guild, |wanted| {
             if update.endpoint.is_some() {

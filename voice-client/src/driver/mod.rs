@@ -39,15 +39,16 @@ use time::{now, sleep_until};
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
 
-/// What handles of a call say to its task.
+/// What handles of a call say to its task. A channel makes room for 32 at a time, of the size of the largest: large ones are
+/// boxed, here and in what tasks tell each other.
 pub(crate) enum Request {
     Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
-    VoiceState(VoiceStateUpdate),
-    VoiceServer(VoiceServerUpdate),
+    VoiceState(Box<VoiceStateUpdate>),
+    VoiceServer(Box<VoiceServerUpdate>),
     Mute(bool),
     Deaf(bool),
     Speaking(u32),
-    Send(gateway::text::Message),
+    Send(Box<gateway::text::Message>),
     Events(Arc<Queue>),
     Audio(Tap<Frame>),
     Arrivals(Tap<Arrival>),
@@ -59,7 +60,7 @@ pub(crate) enum Request {
 /// Where a join goes.
 pub(crate) enum Target {
     Channel(model::ChannelId),
-    Info(ConnectionInfo),
+    Info(Box<ConnectionInfo>),
 }
 
 /// What a call's task is made of.
@@ -86,7 +87,7 @@ struct Running {
     link: Option<Arc<dyn MainGateway>>,
     control: Control,
     place: Place,
-    receive: mpsc::UnboundedSender<Message>,
+    receive: mpsc::UnboundedSender<Box<Message>>,
     ws: Option<Ws>,
     inbox: mpsc::Sender<Incoming>,
     closing: JoinSet<()>,
@@ -95,13 +96,14 @@ struct Running {
     events: Vec<Arc<Queue>>,
     tracks: HashMap<TrackId, watch::Sender<Option<TrackEnd>>>,
     /// Where work that was done comes back from the threads that did it.
-    done: mpsc::UnboundedSender<Done>,
+    done: mpsc::UnboundedSender<Box<Done>>,
     encryption: watch::Sender<Encryption>,
     ended: Option<Closed>,
 }
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
-pub(crate) async fn run(task: CallTask) {
+pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
+    // Not an async function, which would hold its argument beside what is made of it, for as long as the call lasts.
     let CallTask { config, dialer, link, control, place, inbound, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
     let (receive, messages) = mpsc::unbounded_channel();
@@ -127,50 +129,52 @@ pub(crate) async fn run(task: CallTask) {
         encryption,
         ended: None,
     };
-    let mut abandoned = false;
-    while running.ended.is_none() {
-        tokio::select! {
-            request = requests.recv(), if !abandoned => match request {
-                Some(request) => running.handle_request(request),
-                None => {
-                    // The last handle is gone: leave.
-                    abandoned = true;
-                    running.control.leave(now());
+    async move {
+        let mut abandoned = false;
+        while running.ended.is_none() {
+            tokio::select! {
+                request = requests.recv(), if !abandoned => match request {
+                    Some(request) => running.handle_request(request),
+                    None => {
+                        // The last handle is gone: leave.
+                        abandoned = true;
+                        running.control.leave(now());
+                    }
+                },
+                Some(incoming) = incoming.recv() => running.handle_ws(incoming),
+                Some(notice) = notices.recv() => {
+                    // A track that has ended may still be among the requests: it was announced before it was added.
+                    while let Ok(request) = requests.try_recv() {
+                        running.handle_request(request);
+                    }
+                    running.handle_notice(notice);
                 }
-            },
-            Some(incoming) = incoming.recv() => running.handle_ws(incoming),
-            Some(notice) = notices.recv() => {
-                // A track that has ended may still be among the requests: it was announced before it was added.
-                while let Ok(request) = requests.try_recv() {
-                    running.handle_request(request);
-                }
-                running.handle_notice(notice);
+                Some(incoming) = discovery.recv() => running.handle_udp(*incoming),
+                Some(done) = works.recv() => running.handle_done(*done),
+                () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
             }
-            Some(incoming) = discovery.recv() => running.handle_udp(incoming),
-            Some(done) = works.recv() => running.handle_done(done),
-            () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
+            running.drain();
         }
-        running.drain();
+        let (reply, figures) = oneshot::channel();
+        running.stats(reply);
+        if let Ok(stats) = figures.await {
+            let _ = last.set(stats);
+        }
+        let Running { config, place, receive, ws, mut closing, tracks, ended, .. } = running;
+        requests.close();
+        drop((place, receive, incoming));
+        let _ = receiving.await;
+        // Until the clock thread has let go of the call, whose remains are dropped here.
+        while notices.recv().await.is_some() {}
+        if let Some(ws) = ws {
+            ws.close(1000, config.deadlines.closing).await;
+        }
+        while closing.join_next().await.is_some() {}
+        for end in tracks.into_values() {
+            end.send_replace(Some(TrackEnd::CallClosed));
+        }
+        closed.send_replace(ended);
     }
-    let (reply, figures) = oneshot::channel();
-    running.stats(reply);
-    if let Ok(stats) = figures.await {
-        let _ = last.set(stats);
-    }
-    let Running { config, place, receive, ws, mut closing, tracks, ended, .. } = running;
-    requests.close();
-    drop((place, receive, incoming));
-    let _ = receiving.await;
-    // Until the clock thread has let go of the call, whose remains are dropped here.
-    while notices.recv().await.is_some() {}
-    if let Some(ws) = ws {
-        ws.close(1000, config.deadlines.closing).await;
-    }
-    while closing.join_next().await.is_some() {}
-    for end in tracks.into_values() {
-        end.send_replace(Some(TrackEnd::CallClosed));
-    }
-    closed.send_replace(ended);
 }
 
 impl Running {
@@ -183,11 +187,11 @@ impl Running {
                 }
                 match target {
                     Target::Channel(channel) => control.join_channel(now(), channel),
-                    Target::Info(info) => control.join_info(now(), info),
+                    Target::Info(info) => control.join_info(now(), *info),
                 }
             }
-            Request::VoiceState(update) => control.handle_voice_state(now(), update),
-            Request::VoiceServer(update) => control.handle_voice_server(now(), update),
+            Request::VoiceState(update) => control.handle_voice_state(now(), *update),
+            Request::VoiceServer(update) => control.handle_voice_server(now(), *update),
             Request::Mute(mute) => control.set_mute(mute),
             Request::Deaf(deaf) => control.set_deaf(deaf),
             Request::Speaking(flags) => control.set_speaking(now(), flags),
@@ -290,7 +294,7 @@ impl Running {
                 Output::Work(work) => {
                     let done = self.done.clone();
                     // The call may be over by then.
-                    tokio::task::spawn_blocking(move || _ = done.send(work.run()));
+                    tokio::task::spawn_blocking(move || _ = done.send(Box::new(work.run())));
                 }
                 Output::Update(update) => self.update(update),
                 Output::MainGateway(command) => self.tell_main_gateway(command),
@@ -365,7 +369,7 @@ impl Running {
 
     fn tell_receive(&self, message: Message) {
         // The receive task ends after this one.
-        let _ = self.receive.send(message);
+        let _ = self.receive.send(Box::new(message));
     }
 
     fn stats(&self, reply: oneshot::Sender<Stats>) {

@@ -63,8 +63,10 @@ impl Ws {
         let task = tokio::spawn(async move {
             let url = endpoint.url(secure);
             let dialing = dialer.dial(endpoint.host(), endpoint.port());
+            // Boxed: a handshake's memory is given back after it.
+            let opening = Box::pin(open(dialing, &url));
             let opened = tokio::select! {
-                opened = open(dialing, &url) => opened,
+                opened = opening => opened,
                 // Nothing is sent before it is open: this is a close, or the handle was dropped.
                 _ = outgoing.recv() => return,
             };
@@ -117,54 +119,56 @@ async fn open(dialing: Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Str
     Ok(stream)
 }
 
-async fn carry(
+fn carry(
     mut stream: WebSocketStream<Box<dyn Stream>>,
     generation: Generation,
     inbox: mpsc::Sender<Incoming>,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
-) {
-    let event = loop {
-        tokio::select! {
-            message = stream.next() => {
-                let event = match message {
-                    Some(Ok(Message::Text(text))) => WsEvent::Text(text.as_str().to_owned()),
-                    Some(Ok(Message::Binary(frame))) => WsEvent::Binary(frame),
-                    Some(Ok(Message::Close(frame))) => {
-                        let (code, reason) = match frame {
-                            Some(frame) => (Some(u16::from(frame.code)), frame.reason.as_str().to_owned()),
-                            None => (None, "closed without a code".to_owned()),
-                        };
-                        let event = WsEvent::Closed { code, reason };
-                        let _ = inbox.send(Incoming { generation, event }).await;
-                        // The answering close frame is queued; flushing sends it.
-                        let _ = tokio::time::timeout(ANSWERING, stream.flush()).await;
-                        return;
+) -> impl Future<Output = ()> {
+    async move {
+        let event = loop {
+            tokio::select! {
+                message = stream.next() => {
+                    let event = match message {
+                        Some(Ok(Message::Text(text))) => WsEvent::Text(text.as_str().to_owned()),
+                        Some(Ok(Message::Binary(frame))) => WsEvent::Binary(frame),
+                        Some(Ok(Message::Close(frame))) => {
+                            let (code, reason) = match frame {
+                                Some(frame) => (Some(u16::from(frame.code)), frame.reason.as_str().to_owned()),
+                                None => (None, "closed without a code".to_owned()),
+                            };
+                            let event = WsEvent::Closed { code, reason };
+                            let _ = inbox.send(Incoming { generation, event }).await;
+                            // The answering close frame is queued; flushing sends it.
+                            let _ = tokio::time::timeout(ANSWERING, stream.flush()).await;
+                            return;
+                        }
+                        Some(Ok(_)) => continue,
+                        Some(Err(error)) => break WsEvent::Closed { code: None, reason: error.to_string() },
+                        None => break WsEvent::Closed { code: None, reason: "the stream ended".to_owned() },
+                    };
+                    // Nobody listens once the call is over; the close frame is still to be sent.
+                    let _ = inbox.send(Incoming { generation, event }).await;
+                }
+                command = outgoing.recv() => {
+                    let sent = match command {
+                        Some(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
+                        Some(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
+                        Some(Outgoing::Close(code)) => {
+                            let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
+                            let _ = stream.close(Some(frame)).await;
+                            // Until the server has answered, or the caller's patience ends.
+                            while let Some(Ok(_)) = stream.next().await {}
+                            return;
+                        }
+                        None => return,
+                    };
+                    if let Err(error) = sent {
+                        break WsEvent::Closed { code: None, reason: error.to_string() };
                     }
-                    Some(Ok(_)) => continue,
-                    Some(Err(error)) => break WsEvent::Closed { code: None, reason: error.to_string() },
-                    None => break WsEvent::Closed { code: None, reason: "the stream ended".to_owned() },
-                };
-                // Nobody listens once the call is over; the close frame is still to be sent.
-                let _ = inbox.send(Incoming { generation, event }).await;
-            }
-            command = outgoing.recv() => {
-                let sent = match command {
-                    Some(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
-                    Some(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
-                    Some(Outgoing::Close(code)) => {
-                        let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
-                        let _ = stream.close(Some(frame)).await;
-                        // Until the server has answered, or the caller's patience ends.
-                        while let Some(Ok(_)) = stream.next().await {}
-                        return;
-                    }
-                    None => return,
-                };
-                if let Err(error) = sent {
-                    break WsEvent::Closed { code: None, reason: error.to_string() };
                 }
             }
-        }
-    };
-    let _ = inbox.send(Incoming { generation, event }).await;
+        };
+        let _ = inbox.send(Incoming { generation, event }).await;
+    }
 }
