@@ -14,6 +14,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_channel::mpsc as post;
 use mixer::TrackId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -39,8 +40,7 @@ use time::{now, sleep_until};
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
 
-/// What handles of a call say to its task. A channel makes room for 32 at a time, of the size of the largest: large ones are
-/// boxed, here and in what tasks tell each other.
+/// What handles of a call say to its task. Large ones are boxed: the channel has room for 32 from the start.
 pub(crate) enum Request {
     Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
     VoiceState(Box<VoiceStateUpdate>),
@@ -87,16 +87,16 @@ struct Running {
     link: Option<Arc<dyn MainGateway>>,
     control: Control,
     place: Place,
-    receive: mpsc::UnboundedSender<Box<Message>>,
+    receive: post::UnboundedSender<Message>,
     ws: Option<Ws>,
-    inbox: mpsc::Sender<Incoming>,
+    inbox: post::Sender<Incoming>,
     closing: JoinSet<()>,
     socket: Option<Arc<UdpSocket>>,
     waiter: Option<oneshot::Sender<Result<(), JoinError>>>,
     events: Vec<Arc<Queue>>,
     tracks: HashMap<TrackId, watch::Sender<Option<TrackEnd>>>,
     /// Where work that was done comes back from the threads that did it.
-    done: mpsc::UnboundedSender<Box<Done>>,
+    done: post::UnboundedSender<Done>,
     encryption: watch::Sender<Encryption>,
     ended: Option<Closed>,
 }
@@ -106,9 +106,9 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     // Not an async function, which would hold its argument beside what is made of it, for as long as the call lasts.
     let CallTask { config, dialer, link, control, place, inbound, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
-    let (receive, messages) = mpsc::unbounded_channel();
-    let (done, mut works) = mpsc::unbounded_channel();
-    let (report, mut discovery) = mpsc::unbounded_channel();
+    let (receive, messages) = post::unbounded();
+    let (done, mut works) = post::unbounded();
+    let (report, mut discovery) = post::unbounded();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
     let mut running = Running {
@@ -141,7 +141,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
                         running.control.leave(now());
                     }
                 },
-                Some(incoming) = incoming.recv() => running.handle_ws(incoming),
+                Ok(incoming) = incoming.recv() => running.handle_ws(incoming),
                 Some(notice) = notices.recv() => {
                     // A track that has ended may still be among the requests: it was announced before it was added.
                     while let Ok(request) = requests.try_recv() {
@@ -149,8 +149,8 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
                     }
                     running.handle_notice(notice);
                 }
-                Some(incoming) = discovery.recv() => running.handle_udp(*incoming),
-                Some(done) = works.recv() => running.handle_done(*done),
+                Ok(incoming) = discovery.recv() => running.handle_udp(incoming),
+                Ok(done) = works.recv() => running.handle_done(done),
                 () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
             }
             running.drain();
@@ -294,7 +294,7 @@ impl Running {
                 Output::Work(work) => {
                     let done = self.done.clone();
                     // The call may be over by then.
-                    tokio::task::spawn_blocking(move || _ = done.send(Box::new(work.run())));
+                    tokio::task::spawn_blocking(move || _ = done.unbounded_send(work.run()));
                 }
                 Output::Update(update) => self.update(update),
                 Output::MainGateway(command) => self.tell_main_gateway(command),
@@ -369,7 +369,7 @@ impl Running {
 
     fn tell_receive(&self, message: Message) {
         // The receive task ends after this one.
-        let _ = self.receive.send(Box::new(message));
+        let _ = self.receive.unbounded_send(message);
     }
 
     fn stats(&self, reply: oneshot::Sender<Stats>) {

@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_channel::mpsc as post;
 use model::UserId;
 use receive::Heard;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::inlet::Inlet;
 use super::time::{now, sleep_until};
@@ -105,8 +106,8 @@ impl Sink for Taps {
 /// Runs until every sender of messages is gone.
 pub(super) fn run(
     mut inbound: Inbound,
-    mut messages: mpsc::UnboundedReceiver<Box<Message>>,
-    control: mpsc::UnboundedSender<Box<Incoming>>,
+    mut messages: post::UnboundedReceiver<Message>,
+    control: post::UnboundedSender<Incoming>,
 ) -> impl Future<Output = ()> {
     async move {
         let mut socket: Option<Inlet> = None;
@@ -115,22 +116,22 @@ pub(super) fn run(
         loop {
             let deadline = inbound.poll_timeout();
             tokio::select! {
-                message = messages.recv() => match message.map(|message| *message) {
-                    None => return,
-                    Some(Message::Socket { generation: new, socket: opened }) => {
+                message = messages.recv() => match message {
+                    Err(_) => return,
+                    Ok(Message::Socket { generation: new, socket: opened }) => {
                         generation = new;
                         socket = match Inlet::new(opened) {
                             Ok(socket) => Some(socket),
                             Err(error) => {
-                                let _ = control.send(Box::new(Incoming { generation, said: Said::Failed(error) }));
+                                let _ = control.unbounded_send(Incoming { generation, said: Said::Failed(error) });
                                 None
                             }
                         };
                     }
-                    Some(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
-                    Some(Message::Audio(tap)) => taps.audio.push(tap),
-                    Some(Message::Arrivals(tap)) => taps.arrivals.push(tap),
-                    Some(Message::Figures(reply)) => {
+                    Ok(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
+                    Ok(Message::Audio(tap)) => taps.audio.push(tap),
+                    Ok(Message::Arrivals(tap)) => taps.arrivals.push(tap),
+                    Ok(Message::Figures(reply)) => {
                         let received = Received { consumer_lost: taps.lost, ..inbound.received() };
                         let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
                         let _ = reply.send(Figures { received, heard, round_trip });
@@ -140,7 +141,7 @@ pub(super) fn run(
                 _ = readable(socket.as_ref()) => {
                     let Some(socket) = &socket else { continue };
                     read(socket, &mut inbound, &mut taps, |datagram| {
-                        let _ = control.send(Box::new(Incoming { generation, said: Said::Discovery(datagram) }));
+                        let _ = control.unbounded_send(Incoming { generation, said: Said::Discovery(datagram) });
                     });
                 }
                 () = sleep_until(deadline) => {}
@@ -150,7 +151,7 @@ pub(super) fn run(
                 inbound.handle_timeout(now, &mut taps);
             }
             if inbound.poll_hopeless() {
-                let _ = control.send(Box::new(Incoming { generation, said: Said::Hopeless }));
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Hopeless });
             }
             while let Some(ping) = inbound.poll_ping() {
                 if let Some(socket) = &socket {

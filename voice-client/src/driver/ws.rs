@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::mpsc as post;
 use futures_util::{SinkExt, StreamExt};
 use gateway::Endpoint;
-use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
@@ -46,7 +46,7 @@ enum Outgoing {
 
 /// A handle to a WebSocket; dropping it drops the socket without a close frame, after what was sent before.
 pub(super) struct Ws {
-    outbox: mpsc::UnboundedSender<Outgoing>,
+    outbox: post::UnboundedSender<Outgoing>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -57,9 +57,9 @@ impl Ws {
         endpoint: Endpoint,
         secure: bool,
         generation: Generation,
-        inbox: mpsc::Sender<Incoming>,
+        mut inbox: post::Sender<Incoming>,
     ) -> Self {
-        let (outbox, mut outgoing) = mpsc::unbounded_channel();
+        let (outbox, mut outgoing) = post::unbounded();
         let task = tokio::spawn(async move {
             let url = endpoint.url(secure);
             let dialing = dialer.dial(endpoint.host(), endpoint.port());
@@ -85,21 +85,21 @@ impl Ws {
         Self { outbox, task }
     }
 
-    pub(super) fn channel() -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
-        mpsc::channel(INBOX)
+    pub(super) fn channel() -> (post::Sender<Incoming>, post::Receiver<Incoming>) {
+        post::channel(INBOX)
     }
 
     pub(super) fn text(&self, text: String) {
-        let _ = self.outbox.send(Outgoing::Text(text));
+        let _ = self.outbox.unbounded_send(Outgoing::Text(text));
     }
 
     pub(super) fn binary(&self, frame: Vec<u8>) {
-        let _ = self.outbox.send(Outgoing::Binary(frame));
+        let _ = self.outbox.unbounded_send(Outgoing::Binary(frame));
     }
 
     /// Closes with `code`, after what was sent before; resolves when that is done, or `patience` ends.
     pub(super) async fn close(self, code: u16, patience: Duration) {
-        let _ = self.outbox.send(Outgoing::Close(code));
+        let _ = self.outbox.unbounded_send(Outgoing::Close(code));
         let abort = self.task.abort_handle();
         if tokio::time::timeout(patience, self.task).await.is_err() {
             abort.abort();
@@ -122,8 +122,8 @@ async fn open(dialing: Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Str
 fn carry(
     mut stream: WebSocketStream<Box<dyn Stream>>,
     generation: Generation,
-    inbox: mpsc::Sender<Incoming>,
-    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    mut inbox: post::Sender<Incoming>,
+    mut outgoing: post::UnboundedReceiver<Outgoing>,
 ) -> impl Future<Output = ()> {
     async move {
         let event = loop {
@@ -152,16 +152,16 @@ fn carry(
                 }
                 command = outgoing.recv() => {
                     let sent = match command {
-                        Some(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
-                        Some(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
-                        Some(Outgoing::Close(code)) => {
+                        Ok(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
+                        Ok(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
+                        Ok(Outgoing::Close(code)) => {
                             let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
                             let _ = stream.close(Some(frame)).await;
                             // Until the server has answered, or the caller's patience ends.
                             while let Some(Ok(_)) = stream.next().await {}
                             return;
                         }
-                        None => return,
+                        Err(_) => return,
                     };
                     if let Err(error) = sent {
                         break WsEvent::Closed { code: None, reason: error.to_string() };
