@@ -2,39 +2,47 @@
 //! else in the call. Five programs: this one, the calls, their company, the voice server, and where media goes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::Outcome;
 use crate::program::{self, Program};
 use crate::row::{Figure, Row, Wanted};
 use crate::suite::Suite;
 
-const CALLS: u64 = 3_000;
-const SECONDS: u64 = 60;
-/// A WebSocket and a media socket each; the server, which inherits the limit, has both members' WebSockets.
-const FILES: u64 = 2 * CALLS + 200;
+/// How many calls, and how they are run.
+pub struct Plan {
+    pub calls: u64,
+    /// How long they play.
+    pub seconds: u64,
+    /// A program that runs the calls' program: a profiler.
+    pub under: Option<PathBuf>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { calls: 3_000, seconds: 60, under: None }
+    }
+}
+
 /// KiB, TLS and end-to-end encryption included.
 const MEMORY: f64 = 48.0;
 
-/// Rows, and by which names the calls' program gives their figures.
-const ROWS: [(&str, &str); 6] = [
-    ("calls-3000/late", "late"),
-    ("calls-3000/latest", "latest"),
-    ("calls-3000/cpu-per-packet", "cpu-per-packet"),
-    ("calls-3000/cpu-per-idle-second", "cpu-per-idle-second"),
-    ("calls-3000/memory-per-call", "memory-per-call"),
-    ("calls-3000/memory-per-idle-call", "memory-per-idle-call"),
-];
+/// What the calls' program says.
+const FIGURES: [&str; 6] =
+    ["late", "latest", "cpu-per-packet", "cpu-per-idle-second", "memory-per-call", "memory-per-idle-call"];
 
-pub fn run(suite: &mut Suite) -> Outcome {
-    if !ROWS.iter().any(|(row, _)| suite.wants(row)) {
+pub fn run(suite: &mut Suite, plan: &Plan) -> Outcome {
+    let rows: Vec<_> = FIGURES.iter().map(|figure| (format!("calls-{}/{figure}", plan.calls), *figure)).collect();
+    if !rows.iter().any(|(row, _)| suite.wants(row)) {
         return Ok(());
     }
-    program::allow_files(FILES)?;
-    let figures = measure()?;
-    for (row, name) in ROWS {
+    // A WebSocket and a media socket each; the server, which inherits the limit, has both members' WebSockets.
+    program::allow_files(2 * plan.calls + 200)?;
+    let figures = measure(plan)?;
+    for (row, figure) in rows {
         // There is no memory where the system does not tell.
-        let Some(value) = figures.get(name).copied().filter(|_| suite.wants(row)) else { continue };
-        suite.push(match name {
+        let Some(value) = figures.get(figure).copied().filter(|_| suite.wants(&row)) else { continue };
+        suite.push(match figure {
             "late" => Row::new(row, Figure::Share(value)).wanted(Wanted::AtMost(0.001)),
             "memory-per-call" => Row::new(row, Figure::Memory(value)).wanted(Wanted::AtMost(MEMORY * 1_024.0)),
             "memory-per-idle-call" => Row::new(row, Figure::Memory(value)),
@@ -44,13 +52,13 @@ pub fn run(suite: &mut Suite) -> Outcome {
     Ok(())
 }
 
-fn measure() -> Outcome<HashMap<String, f64>> {
+fn measure(plan: &Plan) -> Outcome<HashMap<String, f64>> {
     let mut sink = Program::start(program::beside("sink")?, &[])?;
     let media = sink.hear()?;
     let media = media.strip_prefix("media=").ok_or("a sink without an address")?;
     let ca = std::env::temp_dir().join(format!("voice-bench-{}.pem", std::process::id()));
     let authority = ca.to_str().ok_or("a folder for temporary files that is not text")?;
-    let (count, connections) = (CALLS.to_string(), (2 * CALLS + 100).to_string());
+    let (count, connections) = (plan.calls.to_string(), (2 * plan.calls + 100).to_string());
     let flags = ["--ws", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--media", media, "--ca-out", authority];
     let flags = [&flags[..], &["--connections", &connections, "--exit-after", "900"]].concat();
     let mut server = Program::start(program::build("../Cargo.toml", "voice-loopback")?, &flags)?;
@@ -58,16 +66,23 @@ fn measure() -> Outcome<HashMap<String, f64>> {
     let endpoint = listening.split_whitespace().find_map(|word| word.strip_prefix("ws="));
     let endpoint = endpoint.ok_or_else(|| format!("the server does not listen, it says {listening:?}"))?;
 
-    println!("calls: {CALLS} join");
-    let mut calls = Program::start(program::beside("calls")?, &[endpoint, authority, &count, &SECONDS.to_string()])?;
-    calls.hear()?;
+    println!("calls: {count} join");
+    let (program, seconds) = (program::beside("calls")?, plan.seconds.to_string());
+    let program_text = program.to_string_lossy();
+    let arguments = [endpoint, authority, &count, &seconds];
+    let mut calls = match &plan.under {
+        None => Program::start(program.clone(), &arguments)?,
+        Some(under) => Program::start(under.clone(), &[&[&*program_text], &arguments[..]].concat())?,
+    };
+    calls.wait_for("joined")?;
     println!("calls: as many join them");
     let mut company = Program::start(program::beside("company")?, &[endpoint, authority, &count])?;
-    company.hear()?;
+    company.wait_for("joined")?;
     std::fs::remove_file(&ca)?;
-    println!("calls: all are there; a rest, then {SECONDS} s of music");
+    println!("calls: all are there; a rest, then {seconds} s of music");
     calls.tell("play")?;
     let figures = calls.hear_out()?;
     let figures = figures.lines().filter_map(|line| line.split_once('='));
-    figures.map(|(name, value)| Ok((name.to_owned(), value.parse()?))).collect()
+    // A profiler may say things of its own.
+    Ok(figures.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
 }

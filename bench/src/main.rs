@@ -39,10 +39,14 @@ fn main() -> ExitCode {
 fn run() -> Outcome {
     let mut filter = String::new();
     let mut out = None;
+    let mut plan = calls::Plan::default();
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("out") => out = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("calls") => plan.calls = parser.value()?.parse()?,
+            Arg::Long("seconds") => plan.seconds = parser.value()?.parse()?,
+            Arg::Long("under") => plan.under = Some(parser.value()?.into()),
             Arg::Value(value) => filter = value.string()?,
             arg => return Err(arg.unexpected().into()),
         }
@@ -55,7 +59,7 @@ fn run() -> Outcome {
     room::run(&mut suite)?;
     receive::run(&mut suite)?;
     mls::run(&mut suite)?;
-    calls::run(&mut suite)?;
+    calls::run(&mut suite, &plan)?;
     let rows = suite.into_rows();
     if rows.is_empty() {
         return Err("no benchmark has a name that contains the filter".into());

@@ -54,6 +54,16 @@ impl Program {
         }
     }
 
+    /// Passes over what it says before a line that begins so.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn wait_for(&mut self, beginning: &str) -> Outcome {
+        while !self.hear()?.starts_with(beginning) {}
+        Ok(())
+    }
+
     /// Everything that it still says.
     ///
     /// # Errors

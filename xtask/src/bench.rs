@@ -28,5 +28,5 @@ pub(crate) fn build() -> Result<(), Failure> {
         return Ok(());
     }
     run::run(&mut run::beside("bench", &["build", "--release", "--bins", "--benches"])?)?;
-    run::run(&mut run::beside(SONGBIRD, &["check"])?)
+    run::run(&mut run::beside(SONGBIRD, &["check", "--release"])?)
 }

@@ -62,7 +62,7 @@ async fn measure(
     for call in calls {
         let company = async {
             while call.encryption().members.len() < 2 {
-                sleep(MOMENT).await
+                sleep(MOMENT).await;
             }
         };
         timeout(PATIENCE, company).await.map_err(|_| "a call has no company")?;
@@ -79,7 +79,7 @@ async fn measure(
     for call in calls {
         let plays = async {
             while call.stats().await.is_some_and(|it| it.sent.sealed == 0) {
-                sleep(MOMENT).await
+                sleep(MOMENT).await;
             }
         };
         timeout(PATIENCE, plays).await.map_err(|_| "a call does not play")?;
@@ -97,7 +97,7 @@ async fn measure(
         return Err(format!("{packets} packets left and {late} were late, {due:.0} were due").into());
     }
     let count = calls.len() as f64;
-    println!("late={}", late as f64 / packets as f64);
+    println!("late={}", late as f64 / due);
     println!("latest={}", after.worst.as_secs_f64() * 1e9);
     println!("cpu-per-packet={}", cpu.as_secs_f64() * 1e9 / packets as f64);
     println!("cpu-per-idle-second={}", resting * 1e9 / count);

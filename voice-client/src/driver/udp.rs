@@ -104,6 +104,7 @@ impl Sink for Taps {
 }
 
 /// Runs until every sender of messages is gone.
+#[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
 pub(super) fn run(
     mut inbound: Inbound,
     mut messages: post::UnboundedReceiver<Message>,

@@ -119,6 +119,7 @@ async fn open(dialing: Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Str
     Ok(stream)
 }
 
+#[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
 fn carry(
     mut stream: WebSocketStream<Box<dyn Stream>>,
     generation: Generation,
