@@ -15,7 +15,7 @@ use voice_client::layer::model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
 use voice_client::media::{Command, Outbound, OutboundSettings, Prepared, Session, Update};
 
 use crate::Outcome;
-use crate::signal::tune;
+use crate::signal::{in_stretches, tune};
 use crate::source::{Endless, Filler, Frame, frames, packets};
 
 /// What a call reads ahead by default: 64 tracks, 6 MB together, stay in the cache that cores share.
@@ -185,16 +185,14 @@ impl BareEncoder {
     }
 
     pub fn run(&mut self, frames: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..frames {
+        in_stretches(frames, || {
             let frame = &self.frames[self.next % self.frames.len()];
             self.next += 1;
             let len = self.encoder.encode_float(frame, &mut self.packet).expect("libopus takes any frame");
             if let Some(socket) = &self.socket {
                 socket.send(&self.packet[..len]).expect("the socket takes any packet");
             }
-        }
-        start.elapsed()
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A thousand calls at once, with their sockets: what is left of a tick when the system's part is taken away.
 
+use std::cell::RefCell;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use crate::Outcome;
 use crate::playing::{AHEAD, batch, outbound, prepare, seal, to_nowhere};
 use crate::program;
 use crate::row::{Figure, Row, Wanted};
+use crate::signal::in_stretches;
 use crate::source::{Endless, Filler, packets};
 use crate::suite::{Side, Suite};
 
@@ -34,7 +36,7 @@ pub fn run(suite: &mut Suite) -> Outcome {
     Ok(())
 }
 
-/// `refill` is told how many frames each feed must have.
+/// `refill` sees to it that each feed has so many frames.
 fn measure(suite: &mut Suite, name: &str, feeds: Vec<Feed>, refill: impl FnMut(u64)) -> Outcome {
     program::allow_files(FILES)?;
     let calls = feeds.into_iter().map(|feed| {
@@ -43,7 +45,7 @@ fn measure(suite: &mut Suite, name: &str, feeds: Vec<Feed>, refill: impl FnMut(u
         Ok(Member { outbound, socket: to_nowhere()?, len: 0 })
     });
     let room = Room { calls: calls.collect::<Outcome<_>>()?, refill, frames: 0 };
-    let room = std::cell::RefCell::new(room);
+    let room = RefCell::new(room);
     room.borrow_mut().play(1);
     let sides: [&mut dyn Side; 2] =
         [&mut |frames| room.borrow_mut().play(frames), &mut |frames| room.borrow_mut().send(frames)];
@@ -77,15 +79,14 @@ impl<F: FnMut(u64)> Room<F> {
             let batch = left.min(batch(AHEAD));
             (self.refill)(batch);
             let start = Instant::now();
-            for _ in 0..batch {
-                for phase in self.calls.chunks_mut(PHASE) {
-                    for call in phase.iter_mut() {
-                        call.len = prepare(&mut call.outbound);
-                    }
-                    for call in phase {
-                        let sent = call.socket.send(call.outbound.packet(call.len)).is_ok();
-                        call.outbound.finish(sent);
-                    }
+            for phase in (0..batch).flat_map(|_| 0..CALLS / PHASE) {
+                let phase = &mut self.calls[phase * PHASE..][..PHASE];
+                for call in phase.iter_mut() {
+                    call.len = prepare(&mut call.outbound);
+                }
+                for call in phase {
+                    let sent = call.socket.send(call.outbound.packet(call.len)).is_ok();
+                    call.outbound.finish(sent);
                 }
             }
             time += start.elapsed();
@@ -97,13 +98,11 @@ impl<F: FnMut(u64)> Room<F> {
 
     /// Time in which the same sockets send the packets that they sent last as often.
     fn send(&mut self, frames: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..frames {
+        in_stretches(frames, || {
             for call in &self.calls {
                 call.socket.send(call.outbound.packet(call.len)).expect("the socket takes any packet");
             }
-        }
-        start.elapsed()
+        })
     }
 
     fn check(&self) {

@@ -1,6 +1,8 @@
 //! What is played. Both programs compile this file.
 
 use std::f32::consts::{PI, TAU};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// 20 ms of interleaved stereo at 48 kHz, in floats.
 pub const FRAME_FLOATS: usize = 1_920;
@@ -34,4 +36,25 @@ pub fn bytes(samples: &[f32]) -> Vec<u8> {
 /// FNV-1a.
 pub fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
+}
+
+/// Pieces of work that are timed in a row: ticks that what is read ahead lasts for.
+const STRETCH: u64 = 11;
+/// About as long as reading ahead takes.
+const REST: Duration = Duration::from_micros(200);
+
+/// Time of so much work, in stretches with rests between them. Ours rests while it is read ahead, and on a busy machine who has
+/// rested is interrupted less: everybody rests.
+pub fn in_stretches(times: u64, mut work: impl FnMut()) -> Duration {
+    let mut time = Duration::ZERO;
+    let mut left = times;
+    while left > 0 {
+        thread::sleep(REST);
+        let stretch = left.min(STRETCH);
+        let start = Instant::now();
+        (0..stretch).for_each(|_| work());
+        time += start.elapsed();
+        left -= stretch;
+    }
+    time
 }

@@ -1,6 +1,5 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::time::Instant;
 
 use opus2::{Application, Bitrate, Channels, Encoder};
 use songbird::constants::STEREO_FRAME_SIZE;
@@ -15,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::Outcome;
 use crate::endless::Endless;
-use crate::signal::{self, FRAME_FLOATS};
+use crate::signal::{self, FRAME_FLOATS, in_stretches};
 
 /// Bytes of a passthrough packet: 64 kbit/s.
 const PACKET: usize = 160;
@@ -123,16 +122,12 @@ impl Mixing {
 
     /// Nanoseconds of a tick, and of a send alone.
     pub fn run(&mut self, ticks: u32) -> Outcome<(f64, f64)> {
-        let start = Instant::now();
-        for _ in 0..ticks {
-            self.worker.core.run_once();
+        let tick = in_stretches(ticks.into(), || _ = self.worker.core.run_once());
+        let mut failed = None;
+        let send = in_stretches(ticks.into(), || failed = failed.take().or(self.bare.send(&self.packet).err()));
+        if let Some(error) = failed {
+            return Err(error.into());
         }
-        let tick = start.elapsed();
-        let start = Instant::now();
-        for _ in 0..ticks {
-            self.bare.send(&self.packet)?;
-        }
-        let send = start.elapsed();
         for (core, events) in &self.listeners {
             if let Ok(message) = core.try_recv() {
                 drop(message);
