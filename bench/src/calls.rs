@@ -1,122 +1,88 @@
-//! Many calls on one clock thread: each alone in its guild, each with an Opus source that passes through.
+//! Thousands of calls on one clock thread, each with an Opus source that passes through, sealed end to end for somebody
+//! else in the call. Five programs: this one, the calls, their company, the voice server, and where media goes.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-use voice_client::{Call, ChannelId, Client, Config, ConnectionInfo, GuildId, UserId};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::Outcome;
-use crate::process;
+use crate::program::{self, Program};
 use crate::row::{Figure, Row, Wanted};
-use crate::server::Server;
-use crate::source::{Endless, packets};
 use crate::suite::Suite;
 
-const CALLS: u64 = 500;
-/// Joins at the same time.
-const AT_ONCE: usize = 25;
-/// Two sockets each, here and, because it inherits the limit, in the server; and some for everything else.
-const FILES: u64 = 2 * CALLS + 200;
-/// For the last joins to be over with.
-const SETTLE: Duration = Duration::from_secs(2);
-const SPAN: Duration = Duration::from_secs(10);
-const PER_SECOND: u64 = 50;
-
-const NAMES: [&str; 4] =
-    ["calls-500/late", "calls-500/latest", "calls-500/cpu-per-packet", "calls-500/memory-per-call"];
-
-pub fn run(suite: &Suite) -> Outcome<Vec<Row>> {
-    if !NAMES.iter().any(|name| suite.wants(name)) {
-        return Ok(Vec::new());
-    }
-    process::allow_files(FILES)?;
-    let server = Server::start()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut rows = runtime.block_on(measure(&server.endpoint))?;
-    rows.retain(|row| suite.wants(&row.name));
-    Ok(rows)
+/// How many calls, and how they are run.
+pub struct Plan {
+    pub calls: u64,
+    /// How long they play.
+    pub seconds: u64,
+    /// A program that runs the calls' program: a profiler.
+    pub under: Option<PathBuf>,
 }
 
-async fn measure(endpoint: &str) -> Outcome<Vec<Row>> {
-    let packets: Arc<[Vec<u8>]> = packets()?.into();
-    let client = Client::new(Config::default().plain_ws(true).clock_threads(1));
-    let empty = process::resident();
-
-    println!("calls: {CALLS} join");
-    let calls = join(&client, endpoint).await?;
-    for call in &calls {
-        call.play(Endless::opus(packets.clone()));
+impl Default for Plan {
+    fn default() -> Self {
+        Self { calls: 3_000, seconds: 60, under: None }
     }
-    for call in &calls {
-        all_play(call).await?;
-    }
-    sleep(SETTLE).await;
-
-    println!("calls: all play, measuring for {SPAN:?}");
-    let (before, cpu, start) = (client.clock_stats(), process::cpu(), Instant::now());
-    sleep(SPAN).await;
-    let (after, cpu, span) = (client.clock_stats(), process::cpu() - cpu, start.elapsed());
-    let full = process::resident();
-
-    let (packets, late) = (after.packets - before.packets, after.late - before.late);
-    let due = span.as_secs_f64() * (CALLS * PER_SECOND) as f64;
-    println!(
-        "calls: {packets} packets, {due:.0} were due; {:.0} % of a core",
-        cpu.as_secs_f64() / span.as_secs_f64() * 100.0
-    );
-    // Beats that were left out are no packets, but late.
-    if ((packets + late) as f64) < 0.98 * due {
-        return Err(
-            format!("{packets} packets left and {late} were late, {due:.0} were due: some calls are silent").into()
-        );
-    }
-    let [late_name, latest, cpu_name, memory] = NAMES;
-    let mut rows = vec![
-        Row::new(late_name, Figure::Share(late as f64 / packets as f64)).wanted(Wanted::AtMost(0.001)),
-        Row::new(latest, Figure::Time(after.worst.as_secs_f64() * 1e9)),
-        Row::new(cpu_name, Figure::Time(cpu.as_secs_f64() * 1e9 / packets as f64)),
-    ];
-    if let (Some(empty), Some(full)) = (empty, full) {
-        rows.push(Row::new(memory, Figure::Memory(full.saturating_sub(empty) as f64 / CALLS as f64)));
-    }
-    Ok(rows)
 }
 
-async fn join(client: &Client, endpoint: &str) -> Outcome<Vec<Call>> {
-    let mut calls = Vec::new();
-    let mut joining = JoinSet::new();
-    for number in 1..=CALLS {
-        if joining.len() == AT_ONCE
-            && let Some(call) = joining.join_next().await
-        {
-            calls.push(call??);
-        }
-        let client = client.clone();
-        let info = ConnectionInfo {
-            endpoint: endpoint.to_owned(),
-            guild: GuildId::new(number).ok_or("a guild 0")?,
-            channel: ChannelId::new(10_000 + number).ok_or("a channel 0")?,
-            user: UserId::new(20_000 + number).ok_or("a user 0")?,
-            session: format!("session-{number}"),
-            token: format!("token-{number}").into(),
-        };
-        joining.spawn(async move { client.join(info).await });
+/// KiB, TLS and end-to-end encryption included.
+const MEMORY: f64 = 48.0;
+
+/// What the calls' program says.
+const FIGURES: [&str; 6] =
+    ["late", "latest", "cpu-per-packet", "cpu-per-idle-second", "memory-per-call", "memory-per-idle-call"];
+
+pub fn run(suite: &mut Suite, plan: &Plan) -> Outcome {
+    let rows: Vec<_> = FIGURES.iter().map(|figure| (format!("calls-{}/{figure}", plan.calls), *figure)).collect();
+    if !rows.iter().any(|(row, _)| suite.wants(row)) {
+        return Ok(());
     }
-    while let Some(call) = joining.join_next().await {
-        calls.push(call??);
+    // A WebSocket and a media socket each; the server, which inherits the limit, has both members' WebSockets.
+    program::allow_files(2 * plan.calls + 200)?;
+    let figures = measure(plan)?;
+    for (row, figure) in rows {
+        // There is no memory where the system does not tell.
+        let Some(value) = figures.get(figure).copied().filter(|_| suite.wants(&row)) else { continue };
+        suite.push(match figure {
+            "late" => Row::new(row, Figure::Share(value)).wanted(Wanted::AtMost(0.001)),
+            "memory-per-call" => Row::new(row, Figure::Memory(value)).wanted(Wanted::AtMost(MEMORY * 1_024.0)),
+            "memory-per-idle-call" => Row::new(row, Figure::Memory(value)),
+            _ => Row::new(row, Figure::Time(value)),
+        });
     }
-    Ok(calls)
+    Ok(())
 }
 
-async fn all_play(call: &Call) -> Outcome {
-    for _ in 0..100 {
-        let stats = call.stats().await.ok_or("a call ended")?;
-        if stats.sent.packets > 0 {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Err("a call does not play".into())
+fn measure(plan: &Plan) -> Outcome<HashMap<String, f64>> {
+    let mut sink = Program::start(program::beside("sink")?, &[])?;
+    let media = sink.hear()?;
+    let media = media.strip_prefix("media=").ok_or("a sink without an address")?;
+    let ca = std::env::temp_dir().join(format!("voice-bench-{}.pem", std::process::id()));
+    let authority = ca.to_str().ok_or("a folder for temporary files that is not text")?;
+    let (count, connections) = (plan.calls.to_string(), (2 * plan.calls + 100).to_string());
+    let flags = ["--ws", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--media", media, "--ca-out", authority];
+    let flags = [&flags[..], &["--connections", &connections, "--exit-after", "900"]].concat();
+    let mut server = Program::start(program::build("../Cargo.toml", "voice-loopback")?, &flags)?;
+    let listening = server.hear()?;
+    let endpoint = listening.split_whitespace().find_map(|word| word.strip_prefix("ws="));
+    let endpoint = endpoint.ok_or_else(|| format!("the server does not listen, it says {listening:?}"))?;
+
+    println!("calls: {count} join");
+    let (program, seconds) = (program::beside("calls")?, plan.seconds.to_string());
+    let program_text = program.to_string_lossy();
+    let arguments = [endpoint, authority, &count, &seconds];
+    let mut calls = match &plan.under {
+        None => Program::start(program.clone(), &arguments)?,
+        Some(under) => Program::start(under.clone(), &[&[&*program_text], &arguments[..]].concat())?,
+    };
+    calls.wait_for("joined")?;
+    println!("calls: as many join them");
+    let mut company = Program::start(program::beside("company")?, &[endpoint, authority, &count])?;
+    company.wait_for("joined")?;
+    std::fs::remove_file(&ca)?;
+    println!("calls: all are there; a rest, then {seconds} s of music");
+    calls.tell("play")?;
+    let figures = calls.hear_out()?;
+    let figures = figures.lines().filter_map(|line| line.split_once('='));
+    // A profiler may say things of its own.
+    Ok(figures.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
 }

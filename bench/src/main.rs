@@ -4,10 +4,13 @@ mod calls;
 mod dave;
 mod mls;
 mod pair;
-mod process;
+mod playing;
+mod program;
 mod receive;
+mod room;
 mod row;
-mod server;
+mod signal;
+mod songbird;
 mod source;
 mod suite;
 mod tick;
@@ -36,23 +39,28 @@ fn main() -> ExitCode {
 fn run() -> Outcome {
     let mut filter = String::new();
     let mut out = None;
+    let mut plan = calls::Plan::default();
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("out") => out = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("calls") => plan.calls = parser.value()?.parse()?,
+            Arg::Long("seconds") => plan.seconds = parser.value()?.parse()?,
+            Arg::Long("under") => plan.under = Some(parser.value()?.into()),
             Arg::Value(value) => filter = value.string()?,
             arg => return Err(arg.unexpected().into()),
         }
     }
     let mut suite = Suite::new(filter);
-    // First, because it measures memory: nothing that others have freed may be reused.
-    let calls = calls::run(&suite)?;
     transport::run(&mut suite);
     dave::run(&mut suite)?;
     tick::run(&mut suite)?;
+    songbird::run(&mut suite)?;
+    room::run(&mut suite)?;
     receive::run(&mut suite)?;
     mls::run(&mut suite)?;
-    let rows = [suite.into_rows(), calls].concat();
+    calls::run(&mut suite, &plan)?;
+    let rows = suite.into_rows();
     if rows.is_empty() {
         return Err("no benchmark has a name that contains the filter".into());
     }

@@ -1,6 +1,5 @@
 //! The key exchange: its steps, and what it leaves in memory.
 
-use std::process::Command;
 use std::time::Duration;
 
 use davey::DaveSession;
@@ -8,6 +7,7 @@ use voice_client::layer::dave::Session;
 
 use crate::Outcome;
 use crate::pair::{Member, Pair, Times};
+use crate::program::{self, Program};
 use crate::row::{Figure, Row, Wanted};
 use crate::suite::Suite;
 
@@ -41,10 +41,7 @@ pub fn run(suite: &mut Suite) -> Outcome {
 
 /// The larger half of a group of two. Counted by another program, whose allocator counts.
 fn memory(suite: &mut Suite) -> Outcome {
-    let program = std::env::current_exe()?.with_file_name(format!("mls_memory{}", std::env::consts::EXE_SUFFIX));
-    let output =
-        Command::new(&program).output().map_err(|error| format!("{} ({error}): build --bins", program.display()))?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = Program::start(program::beside("mls_memory")?, &[])?.hear_out()?;
     let bytes: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
     let [ours, peer] = *bytes else { return Err(format!("mls_memory says {text:?}").into()) };
     suite.push(Row::new(MEMORY, Figure::Memory(ours)).wanted(Wanted::AtMost(16.0 * KIB)));

@@ -18,6 +18,8 @@ pub enum Figure {
 pub enum Wanted {
     /// Ours at most this many times the limit.
     OfLimit(f64),
+    /// Ours at most this many nanoseconds above the limit.
+    AboveLimit(f64),
     /// Ours at most this many times the peer.
     OfPeer(f64),
     /// Ours at most this much, in the unit of the figure.
@@ -76,6 +78,7 @@ impl Row {
         match self.wanted {
             None => true,
             Some(Wanted::OfLimit(most) | Wanted::OfPeer(most)) => self.ratio().is_some_and(|ratio| ratio <= most),
+            Some(Wanted::AboveLimit(most)) => self.limit.is_some_and(|limit| self.ours.value() <= limit + most),
             Some(Wanted::AtMost(most)) => self.ours.value() <= most,
         }
     }
@@ -83,6 +86,7 @@ impl Row {
     fn wanted_text(&self) -> Option<String> {
         Some(match self.wanted? {
             Wanted::OfLimit(most) => format!("<= {most:.2} x limit"),
+            Wanted::AboveLimit(most) => format!("<= limit + {}", Figure::Time(most).text()),
             Wanted::OfPeer(most) => format!("<= {most:.2} x peer"),
             Wanted::AtMost(most) => format!("<= {}", self.ours.with(most).text()),
         })

@@ -1,6 +1,5 @@
 //! Sources that never end, and the thread that reads them ahead.
 
-use std::f32::consts::TAU;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -9,10 +8,9 @@ use std::time::Duration;
 use opus::{Application, Bitrate, Channels, Encoder};
 use voice_client::layer::mixer::prefetch::{self, Feed, Reader, Step};
 use voice_client::layer::mixer::{Chunk, Format, Info, Source, SourceError};
-use voice_client::layer::model::{CHANNELS, FRAME_SAMPLES, SAMPLE_RATE};
+use voice_client::layer::model::{CHANNELS, SAMPLE_RATE};
 
-/// Frames after which the tune begins again: half a second.
-pub const FRAMES: usize = 25;
+use crate::signal::{FRAME_FLOATS, tune};
 
 /// Bytes of a packet at 64 kbit/s, what a Discord channel has.
 pub const PACKET: usize = 160;
@@ -22,17 +20,9 @@ const BITS: i32 = (PACKET * 8 * 50) as i32;
 /// One frame of 20 ms: interleaved stereo samples at 48 kHz.
 pub type Frame = Vec<f32>;
 
-/// A chord with a little noise: neither the easiest nor the hardest for an encoder.
-pub fn tune() -> Vec<Frame> {
-    let mut noise = 1_u32;
-    let mut sample = |index: usize| {
-        let (time, side) = ((index / CHANNELS) as f32 / SAMPLE_RATE as f32, (index % CHANNELS) as f32);
-        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let chord = [220.0, 278.0, 330.0, 440.0, 1_760.0].map(|hertz| (time * hertz * TAU + side).sin());
-        0.1 * chord.iter().sum::<f32>() + 0.01 * (noise as f32 / u32::MAX as f32 - 0.5)
-    };
-    let samples: Vec<f32> = (0..FRAMES * FRAME_SAMPLES * CHANNELS).map(&mut sample).collect();
-    samples.chunks(FRAME_SAMPLES * CHANNELS).map(<[f32]>::to_vec).collect()
+/// A signal in frames.
+pub fn frames(samples: &[f32]) -> Vec<Frame> {
+    samples.chunks(FRAME_FLOATS).map(<[f32]>::to_vec).collect()
 }
 
 /// The tune as Opus packets of equal length.
@@ -40,7 +30,7 @@ pub fn packets() -> opus::Result<Vec<Vec<u8>>> {
     let mut encoder = Encoder::new(SAMPLE_RATE, Channels::Stereo, Application::Audio)?;
     encoder.set_bitrate(Bitrate::Bits(BITS))?;
     encoder.set_vbr(false)?;
-    tune().iter().map(|frame| encoder.encode_vec_float(frame, PACKET)).collect()
+    frames(&tune()).iter().map(|frame| encoder.encode_vec_float(frame, PACKET)).collect()
 }
 
 /// Plays the same frames or packets again and again; all instances share them.

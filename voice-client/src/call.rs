@@ -2,9 +2,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use futures_channel::mpsc as post;
 use mixer::Source;
 use model::{ChannelId, GuildId, UserId};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::audio::{self, Audio, Stream};
 use crate::config::Config;
@@ -28,7 +29,7 @@ pub(crate) struct Shared {
     guild: GuildId,
     user: UserId,
     config: Arc<Config>,
-    requests: mpsc::UnboundedSender<Request>,
+    requests: post::UnboundedSender<Request>,
     player: Player,
     closed: watch::Receiver<Option<Closed>>,
     encryption: watch::Receiver<Encryption>,
@@ -45,7 +46,7 @@ pub(crate) struct Parts {
     pub(crate) guild: GuildId,
     pub(crate) user: UserId,
     pub(crate) config: Arc<Config>,
-    pub(crate) requests: mpsc::UnboundedSender<Request>,
+    pub(crate) requests: post::UnboundedSender<Request>,
     pub(crate) player: Player,
     pub(crate) closed: watch::Receiver<Option<Closed>>,
     pub(crate) encryption: watch::Receiver<Encryption>,
@@ -138,7 +139,7 @@ impl Call {
 
     /// Sends a message of the voice gateway as it is, such as op 15 (media sink wants). Dropped when not connected.
     pub fn send(&self, message: gateway::text::Message) {
-        self.tell(Request::Send(message));
+        self.tell(Request::Send(Box::new(message)));
     }
 
     /// Goes to another channel of the guild; tracks and their positions are kept. In the channel already: nothing.
@@ -249,7 +250,7 @@ impl Call {
 
     pub(crate) fn tell(&self, request: Request) {
         // A call that is over hears nothing, and its handles find that out by `closed`.
-        let _ = self.shared.requests.send(request);
+        let _ = self.shared.requests.unbounded_send(request);
     }
 }
 

@@ -3,8 +3,9 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
 
+use futures_channel::mpsc as post;
 use model::{ChannelId, GuildId, UserId};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::call::{Call, Parts, Shared};
 use crate::config::Config;
@@ -91,7 +92,7 @@ impl Client {
     /// [`JoinError`] names the stage that failed.
     pub async fn join(&self, info: ConnectionInfo) -> Result<Call, JoinError> {
         let call = self.call_or_new(info.user, info.guild).await?;
-        call.join(Target::Info(info)).await?;
+        call.join(Target::Info(Box::new(info))).await?;
         Ok(call)
     }
 
@@ -158,7 +159,7 @@ impl Client {
     /// Takes a VOICE_STATE_UPDATE of the main gateway; pass on all of them, of every user.
     pub fn voice_state_update(&self, update: &VoiceStateUpdate) {
         if let Some(call) = self.existing(update.user, update.guild) {
-            call.tell(Request::VoiceState(update.clone()));
+            call.tell(Request::VoiceState(Box::new(update.clone())));
         }
         if self.inner.link.as_ref().is_some_and(|link| link.user == update.user) {
             self.collect(update.guild, |wanted| {
@@ -184,7 +185,7 @@ impl Client {
             }
         };
         if let Some(call) = call {
-            call.tell(Request::VoiceServer(update.clone()));
+            call.tell(Request::VoiceServer(Box::new(update.clone())));
         }
         self.collect(update.guild, |wanted| {
             if update.endpoint.is_some() {
@@ -241,14 +242,14 @@ impl Client {
         let gateway = inner.link.as_ref().filter(|link| link.user == user).map(|link| link.gateway.clone());
         let seed = getrandom::u64().map_err(|error| JoinError::System(format!("no randomness: {error}")))?;
 
-        let (requests, inbox) = mpsc::unbounded_channel();
-        let (notify, notices) = mpsc::unbounded_channel();
+        let (requests, inbox) = post::unbounded();
+        let (notify, notices) = post::unbounded();
         let (closed, closed_watch) = watch::channel(None);
         let (events, last) = (Arc::default(), Arc::default());
         let (encryption, encryption_watch) = watch::channel(Encryption::default());
         let outbound = Outbound::new(&OutboundSettings::from(&*config));
         let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
-        let (orders, ordered) = mpsc::unbounded_channel();
+        let (orders, ordered) = post::unbounded();
         let (beat, ids) = (place.beat().clone(), inner.ids.clone());
         let player = Player::new(config.clone(), beat, inner.readers.clone(), ids, orders, closed_watch.clone());
         let task = CallTask {

@@ -41,12 +41,12 @@ pub use identity::KeyFolder;
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
 pub use media::Arrival;
-pub use sink::{OpusSink, SinkError};
-pub use stats::{Received, Sent, Stats};
-pub use player::{PlayOptions, Player, Queue};
+pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
 };
+pub use sink::{OpusSink, SinkError};
+pub use stats::{Received, Sent, Stats};
 pub use track::{SeekError, Track, TrackEvents};
 
 /// The layers, for what the facade hands on from them, and for doing more with one of them.
@@ -59,7 +59,5 @@ pub use dialer::Stream as ByteStream;
 pub use gateway::Token;
 pub use mixer::effects;
 pub use mixer::prefetch::Loops;
-pub use mixer::{
-    Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When,
-};
+pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};

@@ -11,6 +11,9 @@ use model::ChannelId;
 pub struct Config {
     /// Where clients send media: the `ip` and `port` of op 2. Default `127.0.0.1:50000`.
     pub udp: SocketAddr,
+    /// Where clients are told to send media instead: a socket of your own, in place of the server's. It must answer IP discovery;
+    /// the server hears none of what goes there. Default none.
+    pub media: Option<SocketAddr>,
     /// The endpoint that VOICE_SERVER_UPDATE names, `host:port`. Default `127.0.0.1:443`.
     pub endpoint: String,
     /// The transport modes on offer, in this order. Default: both that Discord offers.
@@ -52,6 +55,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             udp: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
+            media: None,
             endpoint: "127.0.0.1:443".to_owned(),
             modes: Mode::DEFAULT.to_vec(),
             extension: false,
@@ -74,6 +78,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("udp", &self.udp)
+            .field("media", &self.media)
             .field("endpoint", &self.endpoint)
             .field("modes", &self.modes)
             .field("extension", &self.extension)
@@ -96,6 +101,13 @@ impl Config {
     #[must_use]
     pub fn udp(mut self, udp: SocketAddr) -> Self {
         self.udp = udp;
+        self
+    }
+
+    /// Sets [`media`](Self::media).
+    #[must_use]
+    pub fn media(mut self, media: Option<SocketAddr>) -> Self {
+        self.media = media;
         self
     }
 

@@ -14,6 +14,8 @@ Usage: voice-loopback [--ws 127.0.0.1:9443] [--udp 127.0.0.1:9444] [FLAGS]
 
   --ws IP:PORT        where WebSockets are accepted; port 0 picks one
   --udp IP:PORT       where media is; port 0 picks one
+  --media IP:PORT     tell clients to send media there instead: a socket of yours that answers IP discovery
+  --connections N     WebSockets at a time, at most (default 4096)
   --plain-ws          ws instead of wss
   --ca-out FILE       write the certificate that clients must trust, PEM; there is none with --plain-ws
   --dave 0|1          the end-to-end encryption (DAVE) version (default 1); clients without it are refused then
@@ -74,6 +76,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         match arg {
             Arg::Long("ws") => options.ws = parser.value()?.parse()?,
             Arg::Long("udp") => options.udp = parser.value()?.parse()?,
+            Arg::Long("media") => server.media = Some(parser.value()?.parse()?),
+            Arg::Long("connections") => server.max_connections = number(&mut parser)?,
             Arg::Long("plain-ws") => options.plain = true,
             Arg::Long("ca-out") => flags.ca_out = Some(parser.value()?.into()),
             Arg::Long("dave") => {
@@ -155,12 +159,14 @@ mod tests {
     #[test]
     fn every_flag_is_understood() {
         let flags = flags(
-            "--ws 127.0.0.1:0 --udp [::1]:5 --plain-ws --dave 0 --dave-downgrade --dave-batch 70 --stage --channel 9 --grace 2.5 \
-             --modes aead_xchacha20_poly1305_rtpsize,aead_aes256_gcm_rtpsize --extension --padding --loss 0.01 \
+            "--ws 127.0.0.1:0 --udp [::1]:5 --media 127.0.0.2:6 --connections 9000 --plain-ws --dave 0 --dave-downgrade \
+             --dave-batch 70 --stage --channel 9 --grace 2.5 --extension --padding --loss 0.01 \
+             --modes aead_xchacha20_poly1305_rtpsize,aead_aes256_gcm_rtpsize \
              --jitter 30 --reorder 0.02 --duplicate 0.03 --seed 7 --exit-after 9",
         );
         let options = flags.options;
         assert_eq!((options.ws.port(), options.udp.to_string().as_str()), (0, "[::1]:5"));
+        assert_eq!((options.server.media, options.server.max_connections), (Some(([127, 0, 0, 2], 6).into()), 9_000));
         assert_eq!((options.server.dave_version, options.server.dave_batch), (0, Duration::from_millis(70)));
         assert!(options.server.dave_downgrade && options.server.stage);
         assert_eq!(options.server.channel, ChannelId::new(9));
@@ -202,6 +208,7 @@ mod tests {
         assert!(error("--wss 1").contains("--wss"));
         assert!(error("extra").contains("extra"));
         assert!(error("--ws nowhere").contains("nowhere"));
+        assert!(error("--media 127.0.0.1").contains("127.0.0.1"));
         assert!(error("--ws").contains("--ws"));
         assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
     }

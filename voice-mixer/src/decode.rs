@@ -51,7 +51,14 @@ impl Decode {
     pub(crate) fn new() -> Self {
         let decoder = Decoder::new(SAMPLE_RATE, Channels::Stereo);
         let decoder = decoder.map_err(|error| error!(%error, "libopus")).ok();
-        Self { decoder, packet: vec![0; 1 + crate::opus::MAX_FRAME], pcm: vec![0.0; ROOM].into(), start: 0, end: 0, last: None }
+        Self {
+            decoder,
+            packet: vec![0; 1 + crate::opus::MAX_FRAME],
+            pcm: vec![0.0; ROOM].into(),
+            start: 0,
+            end: 0,
+            last: None,
+        }
     }
 
     /// Decoded frames that were not played yet.

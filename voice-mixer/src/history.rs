@@ -36,7 +36,8 @@ impl History {
         }
         while self.packets == MAX_PACKETS || self.used + needed > ROOM {
             let oldest = 2 + self.len_at(self.start);
-            (self.start, self.used, self.packets) = ((self.start + oldest) % ROOM, self.used - oldest, self.packets - 1);
+            (self.start, self.used, self.packets) =
+                ((self.start + oldest) % ROOM, self.used - oldest, self.packets - 1);
         }
         let at = (self.start + self.used) % ROOM;
         let after = self.write(at, &(packet.len() as u16).to_ne_bytes());

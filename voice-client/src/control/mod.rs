@@ -276,7 +276,12 @@ impl Control {
 
     /// Drain until `None`.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // Long stretches of nothing follow short ones of much: its room is given back.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.

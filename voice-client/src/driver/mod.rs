@@ -14,8 +14,9 @@ use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_channel::mpsc as post;
 use mixer::TrackId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::audio::{Frame, Tap};
@@ -41,15 +42,15 @@ use timers::Timers;
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
 
-/// What handles of a call say to its task.
+/// What handles of a call say to its task. Large ones are boxed: the channel has room for 32 from the start.
 pub(crate) enum Request {
     Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
-    VoiceState(VoiceStateUpdate),
-    VoiceServer(VoiceServerUpdate),
+    VoiceState(Box<VoiceStateUpdate>),
+    VoiceServer(Box<VoiceServerUpdate>),
     Mute { mute: bool, hold: bool },
     Deaf(bool),
     Speaking(u32),
-    Send(gateway::text::Message),
+    Send(Box<gateway::text::Message>),
     Events(Arc<Queue>),
     Audio(Tap<Frame>),
     Arrivals(Tap<Arrival>),
@@ -60,7 +61,7 @@ pub(crate) enum Request {
 /// Where a join goes.
 pub(crate) enum Target {
     Channel(model::ChannelId),
-    Info(ConnectionInfo),
+    Info(Box<ConnectionInfo>),
 }
 
 /// What a call's task is made of.
@@ -70,11 +71,11 @@ pub(crate) struct CallTask {
     pub(crate) link: Option<Arc<dyn MainGateway>>,
     pub(crate) control: Control,
     pub(crate) player: Player,
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) orders: post::UnboundedReceiver<Order>,
     pub(crate) place: Place,
     pub(crate) inbound: crate::media::Inbound,
-    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
-    pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(crate) requests: post::UnboundedReceiver<Request>,
+    pub(crate) notices: post::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
     pub(crate) closed: watch::Sender<Option<Closed>>,
     pub(crate) encryption: watch::Sender<Encryption>,
@@ -93,26 +94,27 @@ struct Running {
     /// Whether tracks stand still while we are muted.
     hold: bool,
     place: Place,
-    receive: mpsc::UnboundedSender<Message>,
+    receive: post::UnboundedSender<Message>,
     ws: Option<Ws>,
-    inbox: mpsc::Sender<Incoming>,
+    inbox: post::Sender<Incoming>,
     closing: JoinSet<()>,
     socket: Option<Arc<UdpSocket>>,
     waiter: Option<oneshot::Sender<Result<(), JoinError>>>,
     events: Vec<Arc<Queue>>,
     /// Where work that was done comes back from the threads that did it.
-    done: mpsc::UnboundedSender<Done>,
+    done: post::UnboundedSender<Done>,
     encryption: watch::Sender<Encryption>,
     ended: Option<Closed>,
 }
 
 /// Runs a call until it is over, and everything that belongs to it has ended.
-pub(crate) async fn run(task: CallTask) {
+pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
+    // Not an async function, which would hold its argument beside what is made of it, for as long as the call lasts.
     let CallTask { config, dialer, link, control, player, mut orders, place, inbound, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
-    let (receive, messages) = mpsc::unbounded_channel();
-    let (done, mut works) = mpsc::unbounded_channel();
-    let (report, mut discovery) = mpsc::unbounded_channel();
+    let (receive, messages) = post::unbounded();
+    let (done, mut works) = post::unbounded();
+    let (report, mut discovery) = post::unbounded();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
     let hold = config.mute_holds;
@@ -136,56 +138,58 @@ pub(crate) async fn run(task: CallTask) {
         encryption,
         ended: None,
     };
-    let mut abandoned = false;
-    while running.ended.is_none() {
-        tokio::select! {
-            request = requests.recv(), if !abandoned => match request {
-                Some(request) => running.handle_request(request),
-                None => {
-                    // The last handle is gone: leave.
-                    abandoned = true;
-                    running.control.leave(now());
+    async move {
+        let mut abandoned = false;
+        while running.ended.is_none() {
+            tokio::select! {
+                request = requests.recv(), if !abandoned => match request {
+                    Ok(request) => running.handle_request(request),
+                    Err(_) => {
+                        // The last handle is gone: leave.
+                        abandoned = true;
+                        running.control.leave(now());
+                    }
+                },
+                Ok(incoming) = incoming.recv() => running.handle_ws(incoming),
+                notice = notices.recv() => {
+                    let Ok(notice) = notice else {
+                        // The clock has let go of a call that has not left.
+                        running.control.handle_panicked();
+                        running.drain();
+                        continue;
+                    };
+                    running.handle_notice(notice);
                 }
-            },
-            Some(incoming) = incoming.recv() => running.handle_ws(incoming),
-            notice = notices.recv() => {
-                let Some(notice) = notice else {
-                    // The clock has let go of a call that has not left.
-                    running.control.handle_panicked();
-                    running.drain();
-                    continue;
-                };
-                running.handle_notice(notice);
+                Ok(order) = orders.recv() => running.handle_order(order),
+                () = sleep_until(running.timers.poll_timeout()) => running.handle_timers(),
+                Ok(incoming) = discovery.recv() => running.handle_udp(incoming),
+                Ok(done) = works.recv() => running.handle_done(done),
+                () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
             }
-            Some(order) = orders.recv() => running.handle_order(order),
-            () = sleep_until(running.timers.poll_timeout()) => running.handle_timers(),
-            Some(incoming) = discovery.recv() => running.handle_udp(incoming),
-            Some(done) = works.recv() => running.handle_done(done),
-            () = sleep_until(running.control.poll_timeout()) => running.control.handle_timeout(now()),
+            running.drain();
         }
-        running.drain();
-    }
-    let (reply, figures) = oneshot::channel();
-    running.stats(reply);
-    if let Ok(stats) = figures.await {
-        let _ = last.set(stats);
-    }
-    let Running { config, place, player, receive, ws, mut closing, ended, .. } = running;
-    requests.close();
-    drop((place, receive, incoming));
-    let _ = receiving.await;
-    // Until the clock thread has let go of the call, whose remains are dropped here.
-    while let Some(notice) = notices.recv().await {
-        if let Notice::Dispose(removed) = notice {
-            dispose(removed);
+        let (reply, figures) = oneshot::channel();
+        running.stats(reply);
+        if let Ok(stats) = figures.await {
+            let _ = last.set(stats);
         }
+        let Running { config, place, player, receive, ws, mut closing, ended, .. } = running;
+        requests.close();
+        drop((place, receive, incoming));
+        let _ = receiving.await;
+        // Until the clock thread has let go of the call, whose remains are dropped here.
+        while let Ok(notice) = notices.recv().await {
+            if let Notice::Dispose(removed) = notice {
+                dispose(removed);
+            }
+        }
+        if let Some(ws) = ws {
+            ws.close(1000, config.deadlines.closing).await;
+        }
+        while closing.join_next().await.is_some() {}
+        player.close();
+        closed.send_replace(ended);
     }
-    if let Some(ws) = ws {
-        ws.close(1000, config.deadlines.closing).await;
-    }
-    while closing.join_next().await.is_some() {}
-    player.close();
-    closed.send_replace(ended);
 }
 
 impl Running {
@@ -198,11 +202,11 @@ impl Running {
                 }
                 match target {
                     Target::Channel(channel) => control.join_channel(now(), channel),
-                    Target::Info(info) => control.join_info(now(), info),
+                    Target::Info(info) => control.join_info(now(), *info),
                 }
             }
-            Request::VoiceState(update) => control.handle_voice_state(now(), update),
-            Request::VoiceServer(update) => control.handle_voice_server(now(), update),
+            Request::VoiceState(update) => control.handle_voice_state(now(), *update),
+            Request::VoiceServer(update) => control.handle_voice_server(now(), *update),
             Request::Mute { mute, hold } => {
                 self.hold = hold;
                 control.set_mute(mute);
@@ -323,7 +327,7 @@ impl Running {
                 Output::Work(work) => {
                     let done = self.done.clone();
                     // The call may be over by then.
-                    tokio::task::spawn_blocking(move || _ = done.send(work.run()));
+                    tokio::task::spawn_blocking(move || _ = done.unbounded_send(work.run()));
                 }
                 Output::Update(update) => self.update(update),
                 Output::MainGateway(command) => self.tell_main_gateway(command),
@@ -398,7 +402,7 @@ impl Running {
 
     fn tell_receive(&self, message: Message) {
         // The receive task ends after this one.
-        let _ = self.receive.send(message);
+        let _ = self.receive.unbounded_send(message);
     }
 
     fn stats(&self, reply: oneshot::Sender<Stats>) {

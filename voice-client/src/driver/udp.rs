@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_channel::mpsc as post;
 use model::UserId;
 use receive::Heard;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::inlet::Inlet;
 use super::time::{now, sleep_until};
@@ -103,63 +104,72 @@ impl Sink for Taps {
 }
 
 /// Runs until every sender of messages is gone.
-pub(super) async fn run(
+#[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
+pub(super) fn run(
     mut inbound: Inbound,
-    mut messages: mpsc::UnboundedReceiver<Message>,
-    control: mpsc::UnboundedSender<Incoming>,
-) {
-    let mut socket: Option<Inlet> = None;
-    let mut generation = 0;
-    let mut taps = Taps::default();
-    let mut datagram = vec![0; DATAGRAM].into_boxed_slice();
-    loop {
-        let deadline = inbound.poll_timeout();
-        tokio::select! {
-            message = messages.recv() => match message {
-                None => return,
-                Some(Message::Socket { generation: new, socket: opened }) => {
-                    generation = new;
-                    socket = match Inlet::new(opened) {
-                        Ok(socket) => Some(socket),
-                        Err(error) => {
-                            let _ = control.send(Incoming { generation, said: Said::Failed(error) });
-                            None
-                        }
-                    };
-                }
-                Some(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
-                Some(Message::Audio(tap)) => taps.audio.push(tap),
-                Some(Message::Arrivals(tap)) => taps.arrivals.push(tap),
-                Some(Message::Figures(reply)) => {
-                    let received = Received { consumer_lost: taps.lost, ..inbound.received() };
-                    let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
-                    let _ = reply.send(Figures { received, heard, round_trip });
-                }
-            },
-            // An error on a connected socket (refused, unreachable) is the network's, and passes.
-            _ = readable(socket.as_ref()) => {
-                let Some(socket) = &socket else { continue };
-                for _ in 0..BURST {
-                    let Ok(len) = socket.try_recv(&mut datagram) else { break };
-                    if inbound.handle_datagram(now(), &mut datagram[..len], &mut taps) {
-                        let said = Said::Discovery(datagram[..len].to_vec());
-                        let _ = control.send(Incoming { generation, said });
+    mut messages: post::UnboundedReceiver<Message>,
+    control: post::UnboundedSender<Incoming>,
+) -> impl Future<Output = ()> {
+    async move {
+        let mut socket: Option<Inlet> = None;
+        let mut generation = 0;
+        let mut taps = Taps::default();
+        loop {
+            let deadline = inbound.poll_timeout();
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Err(_) => return,
+                    Ok(Message::Socket { generation: new, socket: opened }) => {
+                        generation = new;
+                        socket = match Inlet::new(opened) {
+                            Ok(socket) => Some(socket),
+                            Err(error) => {
+                                let _ = control.unbounded_send(Incoming { generation, said: Said::Failed(error) });
+                                None
+                            }
+                        };
                     }
+                    Ok(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
+                    Ok(Message::Audio(tap)) => taps.audio.push(tap),
+                    Ok(Message::Arrivals(tap)) => taps.arrivals.push(tap),
+                    Ok(Message::Figures(reply)) => {
+                        let received = Received { consumer_lost: taps.lost, ..inbound.received() };
+                        let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
+                        let _ = reply.send(Figures { received, heard, round_trip });
+                    }
+                },
+                // An error on a connected socket (refused, unreachable) is the network's, and passes.
+                _ = readable(socket.as_ref()) => {
+                    let Some(socket) = &socket else { continue };
+                    read(socket, &mut inbound, &mut taps, |datagram| {
+                        let _ = control.unbounded_send(Incoming { generation, said: Said::Discovery(datagram) });
+                    });
+                }
+                () = sleep_until(deadline) => {}
+            }
+            let now = now();
+            if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                inbound.handle_timeout(now, &mut taps);
+            }
+            if inbound.poll_hopeless() {
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Hopeless });
+            }
+            while let Some(ping) = inbound.poll_ping() {
+                if let Some(socket) = &socket {
+                    let _ = socket.send(&ping);
                 }
             }
-            () = sleep_until(deadline) => {}
         }
-        let now = now();
-        if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            inbound.handle_timeout(now, &mut taps);
-        }
-        if inbound.poll_hopeless() {
-            let _ = control.send(Incoming { generation, said: Said::Hopeless });
-        }
-        while let Some(ping) = inbound.poll_ping() {
-            if let Some(socket) = &socket {
-                let _ = socket.send(&ping);
-            }
+    }
+}
+
+/// Reads what is there. The buffer is needed no longer than that, so that no call holds one.
+fn read(socket: &Inlet, inbound: &mut Inbound, taps: &mut Taps, mut discovery: impl FnMut(Vec<u8>)) {
+    let mut datagram = [0; DATAGRAM];
+    for _ in 0..BURST {
+        let Ok(len) = socket.try_recv(&mut datagram) else { break };
+        if inbound.handle_datagram(now(), &mut datagram[..len], taps) {
+            discovery(datagram[..len].to_vec());
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::mpsc as post;
 use futures_util::{SinkExt, StreamExt};
 use gateway::Endpoint;
-use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
@@ -46,7 +46,7 @@ enum Outgoing {
 
 /// A handle to a WebSocket; dropping it drops the socket without a close frame, after what was sent before.
 pub(super) struct Ws {
-    outbox: mpsc::UnboundedSender<Outgoing>,
+    outbox: post::UnboundedSender<Outgoing>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -57,14 +57,16 @@ impl Ws {
         endpoint: Endpoint,
         secure: bool,
         generation: Generation,
-        inbox: mpsc::Sender<Incoming>,
+        mut inbox: post::Sender<Incoming>,
     ) -> Self {
-        let (outbox, mut outgoing) = mpsc::unbounded_channel();
+        let (outbox, mut outgoing) = post::unbounded();
         let task = tokio::spawn(async move {
             let url = endpoint.url(secure);
             let dialing = dialer.dial(endpoint.host(), endpoint.port());
+            // Boxed: a handshake's memory is given back after it.
+            let opening = Box::pin(open(dialing, &url));
             let opened = tokio::select! {
-                opened = open(dialing, &url) => opened,
+                opened = opening => opened,
                 // Nothing is sent before it is open: this is a close, or the handle was dropped.
                 _ = outgoing.recv() => return,
             };
@@ -83,21 +85,21 @@ impl Ws {
         Self { outbox, task }
     }
 
-    pub(super) fn channel() -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
-        mpsc::channel(INBOX)
+    pub(super) fn channel() -> (post::Sender<Incoming>, post::Receiver<Incoming>) {
+        post::channel(INBOX)
     }
 
     pub(super) fn text(&self, text: String) {
-        let _ = self.outbox.send(Outgoing::Text(text));
+        let _ = self.outbox.unbounded_send(Outgoing::Text(text));
     }
 
     pub(super) fn binary(&self, frame: Vec<u8>) {
-        let _ = self.outbox.send(Outgoing::Binary(frame));
+        let _ = self.outbox.unbounded_send(Outgoing::Binary(frame));
     }
 
     /// Closes with `code`, after what was sent before; resolves when that is done, or `patience` ends.
     pub(super) async fn close(self, code: u16, patience: Duration) {
-        let _ = self.outbox.send(Outgoing::Close(code));
+        let _ = self.outbox.unbounded_send(Outgoing::Close(code));
         let abort = self.task.abort_handle();
         if tokio::time::timeout(patience, self.task).await.is_err() {
             abort.abort();
@@ -117,54 +119,57 @@ async fn open(dialing: Dialing, url: &str) -> Result<WebSocketStream<Box<dyn Str
     Ok(stream)
 }
 
-async fn carry(
+#[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
+fn carry(
     mut stream: WebSocketStream<Box<dyn Stream>>,
     generation: Generation,
-    inbox: mpsc::Sender<Incoming>,
-    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
-) {
-    let event = loop {
-        tokio::select! {
-            message = stream.next() => {
-                let event = match message {
-                    Some(Ok(Message::Text(text))) => WsEvent::Text(text.as_str().to_owned()),
-                    Some(Ok(Message::Binary(frame))) => WsEvent::Binary(frame),
-                    Some(Ok(Message::Close(frame))) => {
-                        let (code, reason) = match frame {
-                            Some(frame) => (Some(u16::from(frame.code)), frame.reason.as_str().to_owned()),
-                            None => (None, "closed without a code".to_owned()),
-                        };
-                        let event = WsEvent::Closed { code, reason };
-                        let _ = inbox.send(Incoming { generation, event }).await;
-                        // The answering close frame is queued; flushing sends it.
-                        let _ = tokio::time::timeout(ANSWERING, stream.flush()).await;
-                        return;
+    mut inbox: post::Sender<Incoming>,
+    mut outgoing: post::UnboundedReceiver<Outgoing>,
+) -> impl Future<Output = ()> {
+    async move {
+        let event = loop {
+            tokio::select! {
+                message = stream.next() => {
+                    let event = match message {
+                        Some(Ok(Message::Text(text))) => WsEvent::Text(text.as_str().to_owned()),
+                        Some(Ok(Message::Binary(frame))) => WsEvent::Binary(frame),
+                        Some(Ok(Message::Close(frame))) => {
+                            let (code, reason) = match frame {
+                                Some(frame) => (Some(u16::from(frame.code)), frame.reason.as_str().to_owned()),
+                                None => (None, "closed without a code".to_owned()),
+                            };
+                            let event = WsEvent::Closed { code, reason };
+                            let _ = inbox.send(Incoming { generation, event }).await;
+                            // The answering close frame is queued; flushing sends it.
+                            let _ = tokio::time::timeout(ANSWERING, stream.flush()).await;
+                            return;
+                        }
+                        Some(Ok(_)) => continue,
+                        Some(Err(error)) => break WsEvent::Closed { code: None, reason: error.to_string() },
+                        None => break WsEvent::Closed { code: None, reason: "the stream ended".to_owned() },
+                    };
+                    // Nobody listens once the call is over; the close frame is still to be sent.
+                    let _ = inbox.send(Incoming { generation, event }).await;
+                }
+                command = outgoing.recv() => {
+                    let sent = match command {
+                        Ok(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
+                        Ok(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
+                        Ok(Outgoing::Close(code)) => {
+                            let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
+                            let _ = stream.close(Some(frame)).await;
+                            // Until the server has answered, or the caller's patience ends.
+                            while let Some(Ok(_)) = stream.next().await {}
+                            return;
+                        }
+                        Err(_) => return,
+                    };
+                    if let Err(error) = sent {
+                        break WsEvent::Closed { code: None, reason: error.to_string() };
                     }
-                    Some(Ok(_)) => continue,
-                    Some(Err(error)) => break WsEvent::Closed { code: None, reason: error.to_string() },
-                    None => break WsEvent::Closed { code: None, reason: "the stream ended".to_owned() },
-                };
-                // Nobody listens once the call is over; the close frame is still to be sent.
-                let _ = inbox.send(Incoming { generation, event }).await;
-            }
-            command = outgoing.recv() => {
-                let sent = match command {
-                    Some(Outgoing::Text(text)) => stream.send(Message::text(text)).await,
-                    Some(Outgoing::Binary(frame)) => stream.send(Message::binary(frame)).await,
-                    Some(Outgoing::Close(code)) => {
-                        let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
-                        let _ = stream.close(Some(frame)).await;
-                        // Until the server has answered, or the caller's patience ends.
-                        while let Some(Ok(_)) = stream.next().await {}
-                        return;
-                    }
-                    None => return,
-                };
-                if let Err(error) = sent {
-                    break WsEvent::Closed { code: None, reason: error.to_string() };
                 }
             }
-        }
-    };
-    let _ = inbox.send(Incoming { generation, event }).await;
+        };
+        let _ = inbox.send(Incoming { generation, event }).await;
+    }
 }

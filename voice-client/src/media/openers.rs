@@ -7,7 +7,8 @@ use model::UserId;
 /// The end-to-end decryption of everybody who speaks. Fails closed: plain frames pass in the windows only that control
 /// announced.
 pub(super) struct Openers {
-    openers: BTreeMap<UserId, Opener>,
+    /// Boxed: a map has room for eleven from the first one on, and most calls have one or two speakers.
+    openers: BTreeMap<UserId, Box<Opener>>,
     /// For those without a secret: knows silence and plain frames.
     stranger: Opener,
     plain: Plain,
@@ -83,7 +84,7 @@ impl Openers {
     /// Opens a frame of this user in place; a refused one is left as it is.
     pub(super) fn open(&mut self, now: Instant, user: UserId, frame: &mut [u8]) -> Opened {
         let plain = self.accepts_plain(now);
-        let opener = self.openers.get_mut(&user).unwrap_or(&mut self.stranger);
+        let opener = self.openers.get_mut(&user).map_or(&mut self.stranger, |opener| &mut **opener);
         opener.open(now, Media::Audio, plain, frame)
     }
 }

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
+use futures_channel::mpsc as post;
 use mixer::effects::{Chain, Effect, EffectError, Limiter, LimiterSettings, Stretch};
 use mixer::prefetch::Feed;
 use mixer::{Ducking, GroupId, Source, TimerId, TrackId, When, prefetch};
 use model::FRAME;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::driver::{Beat, Mailbox, Readers, lock};
@@ -29,7 +30,8 @@ use crate::track::Track;
 
 pub use options::PlayOptions;
 pub use queue::Queue;
-pub(crate) use registry::{Data, Tracks};
+pub use registry::Data;
+use registry::Tracks;
 
 /// What plays in a [`Call`](crate::Call) or a [`Broadcast`](crate::Broadcast). Cheap to clone.
 ///
@@ -41,15 +43,15 @@ pub struct Player {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
+struct Shared {
     config: Arc<Config>,
     beat: Beat,
     readers: Arc<Readers>,
     ids: Arc<AtomicU64>,
-    pub(crate) tracks: Tracks,
+    tracks: Tracks,
     queue: Mutex<Machine>,
     /// To the task that tells events and keeps timers.
-    orders: mpsc::UnboundedSender<Order>,
+    orders: post::UnboundedSender<Order>,
     closed: watch::Receiver<Option<Closed>>,
 }
 
@@ -67,17 +69,13 @@ impl Player {
         beat: Beat,
         readers: Arc<Readers>,
         ids: Arc<AtomicU64>,
-        orders: mpsc::UnboundedSender<Order>,
+        orders: post::UnboundedSender<Order>,
         closed: watch::Receiver<Option<Closed>>,
     ) -> Self {
         let names = ids.clone();
         let queue = Machine::new(move || TrackId(names.fetch_add(1, Ordering::Relaxed)));
         let (tracks, queue) = (Tracks::default(), Mutex::new(queue));
         Self { shared: Arc::new(Shared { config, beat, readers, ids, tracks, queue, orders, closed }) }
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 
     pub(crate) fn beat(&self) -> &Beat {
@@ -219,7 +217,7 @@ impl Player {
 
     fn order(&self, order: Order) {
         // A player that is over hears nothing.
-        let _ = self.shared.orders.send(order);
+        let _ = self.shared.orders.unbounded_send(order);
     }
 
     fn queued<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> T {

@@ -137,12 +137,12 @@ impl fmt::Debug for PlayOptions {
 pub(super) struct Ready {
     pub(super) volume: f32,
     pub(super) paused: bool,
-    fade_in: Duration,
-    group: GroupId,
+    pub(super) fade_in: Duration,
+    pub(super) group: GroupId,
     pub(super) loops: Loops,
     pub(super) cue: Cue,
-    chain: Option<Chain>,
-    stretch: Option<Box<Stretch>>,
+    pub(super) chain: Option<Chain>,
+    pub(super) stretch: Option<Box<Stretch>>,
     pub(super) loudness: Option<f32>,
 }
 

@@ -43,12 +43,18 @@ impl Player {
     pub(crate) fn handle_event(&self, id: TrackId, event: &TrackEvent) -> bool {
         let track = self.track(id);
         match event {
-            TrackEvent::Playable => {
-                if let Some(info) = track.and_then(|track| track.info()) {
-                    self.queued(|machine| machine.handle_info(id, &info));
-                }
+            TrackEvent::Playable | TrackEvent::Started => {
+                // What the reader says of the source may come a moment after the source can be played.
+                let info = track.and_then(|track| track.info());
+                self.queued(|machine| {
+                    if let Some(info) = &info {
+                        machine.handle_info(id, info);
+                    }
+                    if *event == TrackEvent::Started {
+                        machine.handle_started(id);
+                    }
+                });
             }
-            TrackEvent::Started => self.queued(|machine| machine.handle_started(id)),
             TrackEvent::Seeked { position } => self.queued(|machine| machine.handle_seeked(id, *position)),
             TrackEvent::Timer(timer) if timer.0 & WAKE != 0 => {
                 let position = track.map(|track| track.position()).unwrap_or_default();

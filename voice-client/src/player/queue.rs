@@ -125,6 +125,11 @@ impl Queue {
         self.player.queued(|queue| queue.set_join(join));
     }
 
+    /// How long what is cut off in the middle takes to fade out; 10 ms by default.
+    pub fn set_fade(&self, fade: Duration) {
+        self.player.queued(|queue| queue.set_fade(fade));
+    }
+
     /// How long before its turn an entry is made ready; 10 s by default.
     pub fn set_preload(&self, preload: Duration) {
         self.player.queued(|queue| queue.set_preload(preload));

@@ -13,7 +13,7 @@ pub type Data = Arc<dyn Any + Send + Sync>;
 
 /// The tracks of a player that have not ended.
 #[derive(Default)]
-pub(crate) struct Tracks {
+pub(super) struct Tracks {
     known: Mutex<Known>,
 }
 
@@ -25,7 +25,7 @@ struct Known {
 
 impl Tracks {
     /// Adds a track; `false`, and it has ended, when the player is over.
-    pub(crate) fn insert(&self, track: &Track) -> bool {
+    pub(super) fn insert(&self, track: &Track) -> bool {
         let mut known = lock(&self.known);
         if known.over {
             track.set_ended(TrackEnd::CallClosed);
@@ -35,31 +35,31 @@ impl Tracks {
         true
     }
 
-    pub(crate) fn get(&self, id: TrackId) -> Option<Track> {
+    pub(super) fn get(&self, id: TrackId) -> Option<Track> {
         lock(&self.known).tracks.get(&id).cloned()
     }
 
-    pub(crate) fn all(&self) -> Vec<Track> {
+    pub(super) fn all(&self) -> Vec<Track> {
         let mut all: Vec<_> = lock(&self.known).tracks.values().cloned().collect();
         all.sort_by_key(Track::id);
         all
     }
 
     /// Tells a track's own readers what has happened to it.
-    pub(crate) fn tell(&self, id: TrackId, event: &TrackEvent) {
+    pub(super) fn tell(&self, id: TrackId, event: &TrackEvent) {
         if let Some(track) = self.get(id) {
             track.tell(event);
         }
     }
 
     /// A track has ended; `false` when that was known.
-    pub(crate) fn end(&self, id: TrackId, end: &TrackEnd) -> bool {
+    pub(super) fn end(&self, id: TrackId, end: &TrackEnd) -> bool {
         let track = lock(&self.known).tracks.remove(&id);
         track.map(|track| track.set_ended(end.clone())).is_some()
     }
 
     /// The player is over: all tracks have ended.
-    pub(crate) fn close(&self) -> Vec<TrackId> {
+    pub(super) fn close(&self) -> Vec<TrackId> {
         let mut known = lock(&self.known);
         known.over = true;
         let tracks = std::mem::take(&mut known.tracks);

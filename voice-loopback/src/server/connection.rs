@@ -160,7 +160,7 @@ impl Server {
         connection.session = Some(ssrc);
         self.sessions.insert(ssrc, Session::new(identify, channel, ssrc, conn, connection.dialect));
         let modes = self.config.modes.iter().map(|mode| mode.name().to_owned()).collect();
-        let ready = Ready::new(ssrc, self.config.udp, modes);
+        let ready = Ready::new(ssrc, self.config.media.unwrap_or(self.config.udp), modes);
         self.send(ssrc, &Message::Ready(ready));
     }
 

@@ -28,6 +28,21 @@ fn alone_the_order_is_8_2_4() {
 }
 
 #[test]
+fn media_may_be_elsewhere() {
+    let own = "127.0.0.1:9444".parse().expect("an address");
+    let other = "127.0.0.2:7000".parse().expect("an address");
+    let mut world = World::new(plain().udp(own).media(Some(other)));
+    let conn = world.connect("v=8");
+    world.say(conn, &identify(1));
+    let heard = world.heard(conn);
+    let ready = find(&heard, 2);
+    assert_eq!((&ready["ip"], &ready["port"]), (&json!("127.0.0.2"), &json!(7_000)));
+    // What it never saw the discovery of can be selected all the same.
+    world.say(conn, &select(address(1), "aead_aes256_gcm_rtpsize"));
+    find(&world.heard(conn), 4);
+}
+
+#[test]
 fn those_already_there_are_told_before_op_4() {
     let mut world = World::new(plain());
     let first = world.joined(1);

@@ -73,7 +73,6 @@ impl Happenings {
     pub(super) fn pop(&mut self) -> Option<(TrackId, TrackEvent)> {
         self.queue.pop_front()
     }
-
 }
 
 /// What the mixer is done with, to be dropped off the audio thread.

@@ -119,9 +119,7 @@ impl Group {
                 Some(Duck { settings, threshold, level, held: 0 })
             }
             // What is ducked comes back before it is forgotten.
-            None if level < 1.0 => {
-                self.duck.take().map(|duck| Duck { threshold: f32::INFINITY, held: 0, ..duck })
-            }
+            None if level < 1.0 => self.duck.take().map(|duck| Duck { threshold: f32::INFINITY, held: 0, ..duck }),
             None => None,
         };
     }

@@ -234,7 +234,8 @@ impl Mixer {
                     continue;
                 }
                 let (id, stopped) = (*id, track.is_stopping().then_some(super::Ended::Stopped));
-                let follower = self.tracks.iter().position(|(_, next)| next.waits_for().is_some_and(|(it, _)| it == id));
+                let follower =
+                    self.tracks.iter().position(|(_, next)| next.waits_for().is_some_and(|(it, _)| it == id));
                 self.retire(at, stopped);
                 index -= usize::from(at < index);
                 next = follower.map(|follower| (follower - usize::from(at < follower), (from + played).min(period)));

@@ -10,8 +10,8 @@ use super::mark::{Mark, MarkKind};
 use super::record::{HEADER, Record};
 use super::{Config, Feed, Loops};
 use crate::resample::{Converter, RATES};
-use crate::stereo::{MAX_CHANNELS, to_stereo};
 use crate::source::sample;
+use crate::stereo::{MAX_CHANNELS, to_stereo};
 use crate::{Chunk, Format, Info, Source, SourceError, opus};
 
 /// Bytes of Opus per second that the ring has room for: 256 kbit/s.

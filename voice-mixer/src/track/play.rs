@@ -126,11 +126,8 @@ impl Track {
         // A track that fades into silence plays no further than the fade goes.
         let fading = self.paused || self.stopping;
         let wanted = if fading { frames.min(self.gain.left() as usize) } else { frames };
-        let played = if self.is_plain() {
-            self.add(wanted, partial, sum)
-        } else {
-            self.process(wanted, partial, sum, scratch)
-        };
+        let played =
+            if self.is_plain() { self.add(wanted, partial, sum) } else { self.process(wanted, partial, sum, scratch) };
         if played > 0 {
             self.started = true;
             self.passed.clear();

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
-use mixer::TrackId;
-use tokio::sync::{mpsc, oneshot};
+use futures_channel::mpsc as post;
+use tokio::sync::oneshot;
 
 use super::rhythm::{Rhythm, STEP};
 use crate::media::{Command, Notice, Outbound, Prepared, Removed, Update};
@@ -18,7 +18,7 @@ pub(super) struct Call {
     pub(super) listed: bool,
     outbound: Outbound,
     socket: Option<Arc<UdpSocket>>,
-    notices: mpsc::UnboundedSender<Notice>,
+    notices: post::UnboundedSender<Notice>,
     prepared: Option<usize>,
     /// What a beat costs, lately; zero until it was measured.
     cost: Duration,
@@ -34,7 +34,6 @@ pub(super) enum Word {
     Update(Update),
     Command(Command),
     Wake,
-    Position { id: TrackId, reply: oneshot::Sender<Option<Duration>> },
     Figures { reply: oneshot::Sender<Sent> },
     Leave,
 }
@@ -44,7 +43,7 @@ impl Call {
         key: u64,
         step: u64,
         outbound: Outbound,
-        notices: mpsc::UnboundedSender<Notice>,
+        notices: post::UnboundedSender<Notice>,
         resting: Arc<AtomicBool>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -111,22 +110,22 @@ impl Call {
     /// Tells control what it wants to know.
     fn report(&mut self) {
         while let Some((id, event)) = self.outbound.pop_event() {
-            let _ = self.notices.send(Notice::Track { id, event });
+            let _ = self.notices.unbounded_send(Notice::Track { id, event });
         }
         while let Some(spent) = self.outbound.pop_spent() {
-            let _ = self.notices.send(Notice::Dispose(Removed::Spent(spent)));
+            let _ = self.notices.unbounded_send(Notice::Dispose(Removed::Spent(spent)));
         }
         while let Some((id, ended, track)) = self.outbound.pop_ended() {
-            let _ = self.notices.send(Notice::TrackEnded { id, ended, track: Box::new(track) });
+            let _ = self.notices.unbounded_send(Notice::TrackEnded { id, ended, track: Box::new(track) });
         }
         if !self.farewelled && self.outbound.farewelled() {
             self.farewelled = true;
-            let _ = self.notices.send(Notice::Farewelled);
+            let _ = self.notices.unbounded_send(Notice::Farewelled);
         }
         if self.outbound.exhausted() != self.exhausted {
             self.exhausted = !self.exhausted;
             if self.exhausted {
-                let _ = self.notices.send(Notice::KeyExhausted);
+                let _ = self.notices.unbounded_send(Notice::KeyExhausted);
             }
         }
     }
@@ -143,12 +142,11 @@ impl Call {
             Word::Command(command) => {
                 if let Some(removed) = self.outbound.command(command) {
                     // Control drops it: that may free memory.
-                    let _ = self.notices.send(Notice::Dispose(removed));
+                    let _ = self.notices.unbounded_send(Notice::Dispose(removed));
                 }
                 return true;
             }
             Word::Wake => return true,
-            Word::Position { id, reply } => _ = reply.send(self.outbound.position(id)),
             Word::Figures { reply } => _ = reply.send(self.outbound.sent()),
             Word::Leave => {}
         }
@@ -173,6 +171,6 @@ impl Call {
     /// Lets control drop all of it. That there are no notices any more is how control knows.
     pub(super) fn retire(self) {
         let Self { outbound, notices, .. } = self;
-        let _ = notices.send(Notice::Dispose(Removed::Call(Box::new(outbound))));
+        let _ = notices.unbounded_send(Notice::Dispose(Removed::Call(Box::new(outbound))));
     }
 }

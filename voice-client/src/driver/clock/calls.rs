@@ -138,8 +138,8 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
+    use futures_channel::mpsc as post;
     use model::FRAME;
-    use tokio::sync::mpsc;
 
     use super::super::rhythm::Rhythm;
     use super::*;
@@ -150,7 +150,7 @@ mod tests {
 
     fn call(key: u64, step: u64, beat: Duration) -> Box<Call> {
         let outbound = Outbound::new(&OutboundSettings::from(&Config::default()));
-        let mut call = Call::new(key, 0, outbound, mpsc::unbounded_channel().0, Arc::new(AtomicBool::new(false)));
+        let mut call = Call::new(key, 0, outbound, post::unbounded().0, Arc::new(AtomicBool::new(false)));
         call.rhythm = Rhythm::new(step, beat);
         call
     }

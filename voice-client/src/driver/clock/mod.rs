@@ -26,9 +26,8 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use mixer::TrackId;
+use futures_channel::mpsc as post;
 use tokio::sync::{mpsc, oneshot};
 
 use self::balance::Balance;
@@ -68,7 +67,7 @@ impl Clock {
     /// # Errors
     ///
     /// The system starts no thread, and there is none yet.
-    pub(crate) fn add(&self, outbound: Outbound, notices: mpsc::UnboundedSender<Notice>) -> io::Result<Place> {
+    pub(crate) fn add(&self, outbound: Outbound, notices: post::UnboundedSender<Notice>) -> io::Result<Place> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let resting = Arc::new(AtomicBool::new(true));
         let step = (now() - self.setup.epoch).as_micros() / STEP.as_micros();
@@ -140,12 +139,6 @@ impl Beat {
         if self.resting.load(Ordering::Relaxed) {
             self.tell(Word::Wake);
         }
-    }
-
-    pub(crate) async fn position(&self, id: TrackId) -> Option<Duration> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Word::Position { id, reply });
-        answer.await.ok().flatten()
     }
 
     pub(crate) async fn figures(&self) -> Option<Sent> {

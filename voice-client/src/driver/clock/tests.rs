@@ -30,14 +30,14 @@ const RESTLESS: Balance = Balance {
 /// One call, its notices, and a socket that hears it.
 struct Heard {
     place: Place,
-    notices: mpsc::UnboundedReceiver<Notice>,
+    notices: post::UnboundedReceiver<Notice>,
     socket: UdpSocket,
     next_track: u64,
 }
 
 impl Heard {
     fn new(clock: &Clock, ssrc: u32) -> Self {
-        let (notify, notices) = mpsc::unbounded_channel();
+        let (notify, notices) = post::unbounded();
         let place = clock.add(Outbound::new(&OutboundSettings::from(&Config::default())), notify).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -147,7 +147,7 @@ fn calls_move_and_every_one_of_their_packets_arrives_in_order() {
         drop(call.place);
         let gone = |notice| matches!(notice, Notice::Dispose(Removed::Call(_)));
         until("the end", || call.notices.try_recv().is_ok_and(gone));
-        until("nothing after it", || matches!(call.notices.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+        until("nothing after it", || matches!(call.notices.try_recv(), Err(post::TryRecvError::Closed)));
     }
     until("no calls", || clock.stats().threads.iter().all(|thread| thread.calls == 0 && thread.beating == 0));
 }
@@ -282,7 +282,7 @@ fn a_call_that_panics_ends_and_the_others_go_on() {
                 false
             }
             Ok(_) => false,
-            Err(error) => error == mpsc::error::TryRecvError::Disconnected,
+            Err(error) => error == post::TryRecvError::Closed,
         });
         assert_eq!(bomb.0.load(Ordering::Relaxed), 1, "panicked once, on the clock thread");
         // Dropping it panics too: that is for control to bear.
