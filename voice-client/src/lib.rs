@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod agent;
 mod audio;
 mod call;
 mod client;
@@ -23,6 +24,7 @@ mod stats;
 mod tests;
 mod track;
 
+pub use agent::{Agent, AgentError};
 pub use audio::{Audio, Frame, Stream};
 pub use call::Call;
 pub use client::Client;
