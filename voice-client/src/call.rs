@@ -8,6 +8,7 @@ use model::{ChannelId, GuildId, UserId};
 use tokio::sync::{oneshot, watch};
 
 use crate::audio::{self, Audio, Stream};
+use crate::broadcast::Broadcast;
 use crate::config::Config;
 use crate::driver::{Request, Target, lock};
 use crate::encryption::{CodeError, Encryption};
@@ -103,6 +104,11 @@ impl Call {
     /// The queue, for what plays one after the other: [`Player::queue`].
     pub fn queue(&self) -> Queue {
         self.shared.player.queue()
+    }
+
+    /// Plays a broadcast, from what is on the air now: this call only seals and sends it.
+    pub fn tune_in(&self, broadcast: &Broadcast) -> Track {
+        broadcast.tune(&self.shared.player)
     }
 
     /// A raw sink for Opus packets of your own encoder: [`Player::opus_sink`].

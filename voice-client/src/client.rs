@@ -4,14 +4,18 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
 
 use futures_channel::mpsc as post;
+use mixer::broadcast;
 use model::{ChannelId, GuildId, UserId};
 use tokio::sync::{oneshot, watch};
 
+use crate::broadcast::Broadcast;
 use crate::call::{Call, Parts, Shared};
 use crate::config::Config;
 use crate::control::{Control, Keys, Settings};
 use crate::dialer::Dialer;
-use crate::driver::{self, CallTask, Clock, ClockStats, Readers, Request, Target, dialer, lock};
+use crate::driver::{
+    self, CallTask, Clock, ClockStats, Listeners, OnAir, Readers, Request, Station, Target, dialer, lock,
+};
 use crate::encryption::{Encryption, SystemEntropy};
 use crate::error::{Cause, Closed, JoinError, Missing, Stage};
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
@@ -142,6 +146,39 @@ impl Client {
                 Err(failed(Cause::NoUpdates { missing, deadline }))
             }
         }
+    }
+
+    /// A mix that is encoded once and heard in any number of calls that [tune in](Call::tune_in): a radio.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::System`]: no thread could be started for it.
+    pub fn broadcast(&self) -> Result<Broadcast, JoinError> {
+        let (inner, config) = (&self.inner, self.inner.config.clone());
+        let (requests, inbox) = post::unbounded();
+        let (orders, ordered) = post::unbounded();
+        let (notify, notices) = post::unbounded();
+        let (closed, closed_watch) = watch::channel(None);
+        let (on_air, listeners) = (Arc::<OnAir>::default(), Listeners::default());
+        let signal = on_air.clone();
+        let station = broadcast::Station::new(Arc::new(move || signal.signal()));
+        let tuner = station.tuner();
+        let outbound = Outbound::on_air(&OutboundSettings::from(&*config), station);
+        let place = inner.clock.add(outbound, notify).map_err(|error| JoinError::System(error.to_string()))?;
+        let (beat, ids) = (place.beat().clone(), inner.ids.clone());
+        let player = Player::new(config, beat, inner.readers.clone(), ids, orders, closed_watch.clone());
+        let task = Station {
+            player: player.clone(),
+            place,
+            on_air,
+            listeners: listeners.clone(),
+            requests: inbox,
+            orders: ordered,
+            notices,
+            closed,
+        };
+        tokio::spawn(driver::air(task));
+        Ok(Broadcast::new(player, tuner, listeners, requests, closed_watch))
     }
 
     /// The call in a guild, if there is one.

@@ -1,4 +1,4 @@
-use mixer::SourceError;
+use mixer::{Ended, SourceError};
 
 /// How a track ended.
 #[derive(Clone, Debug)]
@@ -12,4 +12,14 @@ pub enum TrackEnd {
     Failed(SourceError),
     /// The call is over.
     CallClosed,
+}
+
+impl From<Ended> for TrackEnd {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Finished => Self::Finished,
+            Ended::Stopped => Self::Stopped,
+            Ended::Failed(error) => Self::Failed(error),
+        }
+    }
 }

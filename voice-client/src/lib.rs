@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod broadcast;
 mod call;
 mod client;
 mod config;
@@ -27,6 +28,7 @@ mod tests;
 mod track;
 
 pub use audio::{Audio, Frame, Stream};
+pub use broadcast::Broadcast;
 pub use call::Call;
 pub use client::Client;
 pub use config::{Config, Deadlines, Retry};

@@ -226,6 +226,15 @@ impl Track {
         }
     }
 
+    /// Lets the thread that plays it look at it again.
+    pub(crate) fn wake(&self) {
+        self.shared.beat.wake();
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.shared.end.borrow().is_some()
+    }
+
     pub(crate) fn tell(&self, event: &TrackEvent) {
         if let TrackEvent::Metadata(metadata) = event {
             *lock(&self.shared.metadata) = Some((**metadata).clone());

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod broadcast;
 mod decode;
 pub mod effects;
 mod encode;

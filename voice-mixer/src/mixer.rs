@@ -233,6 +233,14 @@ impl Mixer {
         }
     }
 
+    /// Drops at once, without a fade, what a track's [`PcmPusher`](crate::prefetch::PcmPusher) has flushed: for who does not
+    /// tick now. Otherwise the next tick does it, fading out over 5 ms. Does nothing when nothing was flushed.
+    pub fn flush(&mut self, id: TrackId) {
+        if let Some(track) = self.track(id) {
+            track.flush();
+        }
+    }
+
     /// Adds a timed event to a track, in place of one of the same name.
     pub fn add_timer(&mut self, id: TrackId, timer: TimerId, when: When) {
         if let Some(track) = self.track(id) {

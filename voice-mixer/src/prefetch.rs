@@ -6,6 +6,7 @@
 
 mod feed;
 mod mark;
+mod push;
 mod reader;
 mod record;
 mod sink;
@@ -13,8 +14,9 @@ mod sink;
 use std::time::Duration;
 
 pub use feed::Feed;
-pub(crate) use feed::Kind;
+pub(crate) use feed::{Kind, Ring};
 pub(crate) use mark::MarkKind;
+pub use push::{Flushed, PcmPusher, PushConfig, PushError, Pushed, pcm_sink};
 pub use reader::{Reader, Step};
 pub(crate) use record::Record;
 pub use sink::{Push, Pusher, sink};

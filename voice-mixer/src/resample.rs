@@ -17,6 +17,18 @@ const LARGEST_RATIO_TERM: u32 = 1_000;
 /// Length of the asynchronous resampler's filter in frames.
 const SINC_LEN: usize = 128;
 
+/// Shortest block of the synchronous resampler whose filter is steep enough.
+const MIN_BLOCK: u32 = 100;
+
+/// How much a converter takes at once, and so how late its output comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Most output for the work: tens of milliseconds.
+    Ahead,
+    /// At most 10 ms, for what is live.
+    Prompt,
+}
+
 /// Brings interleaved stereo of one rate to 48 kHz. Output sample `n` sounds when input sample `n * rate / 48,000` does:
 /// the filter's delay is cut off at the beginning and its tail is flushed at the end.
 pub(crate) struct Converter {
@@ -28,6 +40,8 @@ pub(crate) struct Converter {
     lead: u64,
     /// Output frames still to be cut off at the beginning.
     delay: usize,
+    /// `lead` and `delay` of a fresh one.
+    first: (usize, usize),
     /// Frames that came in, with the lead, and went out.
     consumed: u64,
     produced: u64,
@@ -36,10 +50,31 @@ pub(crate) struct Converter {
 impl Converter {
     /// A converter for `rate`, which is one of [`RATES`].
     pub(crate) fn new(rate: u32) -> Result<Self, ResamplerConstructionError> {
-        let (resampler, lead, delay) = if rate == SAMPLE_RATE { (None, 0, 0) } else { resampler(rate)? };
+        Self::with(rate, Pace::Ahead)
+    }
+
+    /// A converter whose output comes at most 10 ms later than its input.
+    pub(crate) fn prompt(rate: u32) -> Result<Self, ResamplerConstructionError> {
+        Self::with(rate, Pace::Prompt)
+    }
+
+    fn with(rate: u32, pace: Pace) -> Result<Self, ResamplerConstructionError> {
+        let (resampler, lead, delay) = if rate == SAMPLE_RATE { (None, 0, 0) } else { resampler(rate, pace)? };
         let scratch = resampler.as_ref().map_or(0, |resampler| resampler.output_frames_max() * CHANNELS);
         let (input, scratch) = (vec![0.0; lead * CHANNELS], vec![0.0; scratch]);
-        Ok(Self { rate, resampler, input, scratch, lead: lead as u64, delay, consumed: 0, produced: 0 })
+        let first = (lead, delay);
+        Ok(Self { rate, resampler, input, scratch, lead: lead as u64, delay, first, consumed: 0, produced: 0 })
+    }
+
+    /// Forgets all that came in, as if it were new.
+    pub(crate) fn reset(&mut self) {
+        if let Some(resampler) = &mut self.resampler {
+            resampler.reset();
+        }
+        let (lead, delay) = self.first;
+        self.input.clear();
+        self.input.resize(lead * CHANNELS, 0.0);
+        (self.delay, self.consumed, self.produced) = (delay, 0, 0);
     }
 
     pub(crate) fn rate(&self) -> u32 {
@@ -111,20 +146,34 @@ impl Converter {
 /// A resampler, how many silent frames to put before its input, and how many to cut off its output then.
 type Aligned = (Option<Box<dyn Resampler<f32>>>, usize, usize);
 
-fn resampler(rate: u32) -> Result<Aligned, ResamplerConstructionError> {
+fn resampler(rate: u32, pace: Pace) -> Result<Aligned, ResamplerConstructionError> {
     let divisor = gcd(rate, SAMPLE_RATE);
-    if rate.max(SAMPLE_RATE) / divisor <= LARGEST_RATIO_TERM {
+    // Prompt: a block is waited for, and half a block is the filter's delay; together they are 10 ms at most. A filter of an
+    // odd length has its middle between two frames.
+    let even = rate / divisor * (1 + rate / divisor % 2);
+    let block = match pace {
+        Pace::Ahead => (rate.max(SAMPLE_RATE) / divisor <= LARGEST_RATIO_TERM).then_some(CHUNK),
+        Pace::Prompt => Some((rate / 200).next_multiple_of(even))
+            .filter(|block| (MIN_BLOCK..=rate / 150).contains(block))
+            .map(|block| block as usize),
+    };
+    if let Some(block) = block {
         let (from, to) = (rate as usize, SAMPLE_RATE as usize);
-        let resampler = Fft::new(from, to, CHUNK, CHANNELS, FixedSync::Input)?;
+        let resampler = Fft::new(from, to, block, CHANNELS, FixedSync::Input)?;
         let delay = resampler.output_delay();
         return Ok((Some(Box::new(resampler)), 0, delay));
     }
+    let (chunk, sinc_len) = match pace {
+        Pace::Ahead => (CHUNK, SINC_LEN),
+        // Half a filter of 16 ms and 1.25 ms of input.
+        Pace::Prompt => ((rate as usize / 800).max(1), SINC_LEN.min((rate as usize / 62).next_multiple_of(8))),
+    };
     let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
-    let parameters = SincInterpolationParameters::new(SINC_LEN, WindowFunction::BlackmanHarris2);
-    let resampler = Async::new_sinc(ratio, 1.0, &parameters, CHUNK, CHANNELS, FixedAsync::Input)?;
+    let parameters = SincInterpolationParameters::new(sinc_len, WindowFunction::BlackmanHarris2);
+    let resampler = Async::new_sinc(ratio, 1.0, &parameters, chunk, CHANNELS, FixedAsync::Input)?;
     // Half a filter of input later the first frame comes out, less the one output frame by which the resampler starts
     // early: seldom a whole number of output frames, unless some silence goes before.
-    let delay = |lead: usize| (SINC_LEN / 2 + lead) as f64 * ratio;
+    let delay = |lead: usize| (sinc_len / 2 + lead) as f64 * ratio;
     let fraction = |lead: &usize| (delay(*lead) - delay(*lead).round()).abs();
     let lead = (0..256).min_by(|a, b| fraction(a).total_cmp(&fraction(b))).unwrap_or(0);
     Ok((Some(Box::new(resampler)), lead, (delay(lead).round() as usize).saturating_sub(1)))

@@ -412,7 +412,7 @@ impl Track {
 
     /// A sink that is not paused, and has packets.
     pub(crate) fn is_pushed(&self) -> bool {
-        self.feed.is_sink() && !self.is_resting()
+        self.feed.is_packet_sink() && !self.is_resting()
     }
 
     pub(crate) fn feed(&mut self) -> &mut Feed {

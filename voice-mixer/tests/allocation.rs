@@ -1,12 +1,14 @@
 //! The audio side allocates nothing once it is warm.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
 use opus::{Application, Channels, Encoder};
+use voice_mixer::broadcast::Station;
 use voice_mixer::generate::Tone;
 use voice_mixer::opus::Packets;
-use voice_mixer::prefetch::{Config, Feed, Reader, Step, pipe};
+use voice_mixer::prefetch::{Config, Feed, PushConfig, Reader, Step, pcm_sink, pipe};
 use voice_mixer::{EncoderConfig, Mixer, Source, Tick, Track, TrackId};
 
 const TICKS: usize = 1_000;
@@ -70,4 +72,40 @@ fn decoding_packets_into_the_mix() {
     run(&mut mixer, 5);
     let counted = measure(|| assert_eq!(run(&mut mixer, TICKS), TICKS));
     assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn pushed_samples_and_a_tap() {
+    let mut mixer = Mixer::new(EncoderConfig::default().complexity(0));
+    let (mut pusher, feed) = pcm_sink(PushConfig::new(24_000, 1), Arc::new(|| {})).expect("a legal layout");
+    let mut station = Station::new(Arc::new(|| {}));
+    let mut encoder = Encoder::new(48_000, Channels::Stereo, Application::Audio).expect("an encoder");
+    let packet = encoder.encode_vec_float(&[0.1; 1_920], 1_275).expect("a packet");
+    mixer.add(TrackId(1), Track::new(feed));
+    mixer.add(TrackId(2), Track::new(station.tuner().tap()));
+    let speech = [0.1; 480];
+    let mut allocated = 0;
+    for tick in 0..TICKS + 10 {
+        // Who pushes may allocate; the audio thread may not, whether there is sound, a flush or nothing.
+        let spoken = tick % 100 < 80;
+        if spoken {
+            assert_eq!(pusher.push(&speech).taken, 480);
+        }
+        if tick % 100 == 70 {
+            pusher.flush();
+        }
+        let counted = measure(|| {
+            if tick % 50 < 40 {
+                station.push(&packet).expect("a legal packet");
+            }
+            run(&mut mixer, 1);
+        });
+        allocated += if tick < 10 { 0 } else { counted.count_total };
+        if tick % 100 == 72 {
+            assert!(pusher.poll_flushed().is_some());
+        }
+    }
+    assert_eq!(allocated, 0);
+    assert_eq!(mixer.stats().underruns, 0);
+    assert!(pusher.played_samples() > 300_000 && mixer.stats().encoded_frames > 700);
 }

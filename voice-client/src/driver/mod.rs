@@ -1,6 +1,7 @@
 //! Everything that has sockets, threads, tasks and clocks. One task per call owns its [`Control`]; a receive task and a
 //! clock thread own its media.
 
+mod airing;
 mod clock;
 mod dial;
 mod inlet;
@@ -33,6 +34,7 @@ use crate::media::{Arrival, Command, Notice, Removed, Update};
 use crate::player::{Order, Player};
 use crate::stats::Stats;
 
+pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
 pub(crate) use clock::{Beat, Clock, Place};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
@@ -238,6 +240,7 @@ impl Running {
             udp::Said::Discovery(datagram) => self.control.handle_discovery(now(), generation, &datagram),
             udp::Said::Failed(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
             udp::Said::Hopeless => self.control.handle_hopeless(now()),
+            udp::Said::Loss(percent) => self.place.beat().command(Command::Loss(percent)),
         }
     }
 
@@ -255,12 +258,7 @@ impl Running {
                 }
             }
             Notice::TrackEnded { id, ended, .. } => {
-                let end = match ended {
-                    mixer::Ended::Failed(error) => TrackEnd::Failed(error),
-                    mixer::Ended::Stopped => TrackEnd::Stopped,
-                    _ => TrackEnd::Finished,
-                };
-                self.track_ended(id, end);
+                self.track_ended(id, TrackEnd::from(ended));
             }
             Notice::Dispose(Removed::Track(id, _)) => self.track_ended(id, TrackEnd::Stopped),
             Notice::Dispose(removed) => dispose(removed),

@@ -53,6 +53,8 @@ pub(super) enum Said {
     Failed(io::Error),
     /// Nobody's frames can be opened end to end.
     Hopeless,
+    /// So many percent of what we send are lost.
+    Loss(u8),
 }
 
 /// What the receive task has counted.
@@ -153,6 +155,9 @@ pub(super) fn run(
             }
             if inbound.poll_hopeless() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Hopeless });
+            }
+            if let Some(percent) = inbound.poll_loss() {
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Loss(percent) });
             }
             while let Some(ping) = inbound.poll_ping() {
                 if let Some(socket) = &socket {

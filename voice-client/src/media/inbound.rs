@@ -13,6 +13,7 @@ use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
 use super::openers::Openers;
+use super::reports::Reports;
 use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
@@ -41,6 +42,7 @@ pub struct Inbound {
     deaf: bool,
     keepalive: Option<Keepalive>,
     received: Received,
+    reports: Reports,
     /// Figures of streams that are over.
     past: BTreeMap<UserId, receive::Stats>,
 }
@@ -109,6 +111,7 @@ impl Inbound {
             settings,
             keepalive: None,
             received: Received::default(),
+            reports: Reports::default(),
             past: BTreeMap::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Inbound {
     fn attach(&mut self, now: Instant, session: &Session) {
         self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
         self.openers.attach(session.encrypted);
+        self.reports.attach(session.ssrc);
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
@@ -275,10 +279,13 @@ impl Inbound {
     }
 
     fn handle_rtcp(&mut self, packet: &mut [u8]) {
-        match self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN)) {
-            Some(_) => self.received.rtcp += 1,
-            None => self.received.unauthentic += 1,
-        }
+        let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN));
+        let Some(end) = opened.map(|plaintext| rtcp::CLEAR_LEN + plaintext.len()) else {
+            self.received.unauthentic += 1;
+            return;
+        };
+        self.received.rtcp += 1;
+        self.reports.handle(packet.get(..end).unwrap_or_default());
     }
 
     /// Plays out what is due, and lets go of what has waited too long.
@@ -317,6 +324,11 @@ impl Inbound {
             self.hope.lost = 0;
         }
         is_lost
+    }
+
+    /// The loss of what we send, in percent, when the server's reports say that it has changed.
+    pub fn poll_loss(&mut self) -> Option<u8> {
+        self.reports.poll()
     }
 
     /// A keepalive ping to send to the voice server.

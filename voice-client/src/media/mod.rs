@@ -12,6 +12,7 @@ mod held;
 mod inbound;
 mod openers;
 mod outbound;
+mod reports;
 
 use crypto::{Key, Mode};
 use mixer::{Ended, Track, TrackEvent, TrackId};

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
+use mixer::broadcast::Station;
 use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId};
 use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
 use udp::Outgoing;
@@ -32,6 +33,8 @@ pub struct Outbound {
     channel_bitrate: Option<u32>,
     reported_loss: u8,
     backend: Backend,
+    /// Packets go on the air instead of to a server: other calls send them.
+    station: Option<Station>,
     transport: Option<Transport>,
     guard: Guard,
     /// Beats that tracks wait for the first key of a session.
@@ -107,6 +110,7 @@ impl Outbound {
             channel_bitrate: None,
             reported_loss: 0,
             backend,
+            station: None,
             transport: None,
             guard: Guard::new(),
             patience: u32::try_from(e2ee_hold.as_millis() / FRAME.as_millis()).unwrap_or(u32::MAX),
@@ -120,6 +124,11 @@ impl Outbound {
             pending: Pending::default(),
             sent: Sent::default(),
         }
+    }
+
+    /// The sending half of a broadcast: what it plays goes to `station`, and from there to any number of calls.
+    pub fn on_air(settings: &OutboundSettings, station: Station) -> Self {
+        Self { station: Some(station), ..Self::new(settings) }
     }
 
     /// Takes what concerns sending.
@@ -220,7 +229,8 @@ impl Outbound {
 
     /// Whether beats come to nothing until something is added or changed.
     pub fn is_idle(&self) -> bool {
-        self.transport.is_none() || (self.tail == 0 && (self.farewell || self.is_held() || self.mixer.is_idle()))
+        let is_silent = self.farewell || self.is_held() || self.mixer.is_idle();
+        if self.station.is_some() { is_silent } else { self.transport.is_none() || (self.tail == 0 && is_silent) }
     }
 
     /// Whether tracks stand still because we are muted.
@@ -231,6 +241,9 @@ impl Outbound {
     /// Prepares the next packet. `beats` is how many [beats](Self::beat) have passed since the last call, at least 1: RTP time
     /// runs on over those that were skipped, tracks do not.
     pub fn prepare(&mut self, beats: u32) -> Prepared {
+        if self.station.is_some() {
+            return self.broadcast();
+        }
         let Some(transport) = &mut self.transport else { return Prepared::Rest };
         let elapsed = u64::from(beats) * self.mixer.period() as u64;
         match u64::from(transport.ahead).checked_sub(elapsed) {
@@ -250,6 +263,27 @@ impl Outbound {
         }
         let tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
         self.wrap(tick)
+    }
+
+    /// Puts the frames of a beat on the air.
+    fn broadcast(&mut self) -> Prepared {
+        if self.is_idle() {
+            return Prepared::Rest;
+        }
+        let mut tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
+        while let Tick::Frame { len, more, .. } = tick {
+            let packet = &self.packet[HEADER..HEADER + len];
+            // The mixer's packets are legal: they come from libopus, or were looked at before.
+            let aired = self.station.as_mut().is_some_and(|station| station.push(packet).is_ok());
+            self.sent.packets += u64::from(aired);
+            self.sent.dropped += u64::from(!aired);
+            self.sent.bytes += len as u64;
+            if !more {
+                break;
+            }
+            tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
+        }
+        Prepared::Nothing
     }
 
     /// The packet that [`prepare`](Self::prepare) prepared.

@@ -6,14 +6,16 @@ use rtrb::Consumer;
 use voice_model::CHANNELS;
 
 use super::mark::Mark;
+use super::push::Outlet;
 use super::record::{HEADER, Record};
 use crate::SourceError;
+use crate::broadcast::Tap;
 
 /// The audio thread's end of the ring. Belongs to a [`Track`](crate::Track); dropping it tells the reader to stop.
 pub struct Feed {
     ring: Option<Ring>,
-    /// Where the ring comes from, once the source is open.
-    arrival: Consumer<Arrived>,
+    /// Where the ring comes from, once the source is open; `None` for one that was there from the beginning.
+    arrival: Option<Consumer<Arrived>>,
     marks: Option<Consumer<Mark>>,
     gain: f32,
     length: Option<u64>,
@@ -23,7 +25,7 @@ pub struct Feed {
 }
 
 /// How a source ended.
-pub(super) type End = Result<(), SourceError>;
+pub(crate) type End = Result<(), SourceError>;
 
 /// What a reader hands over when its source is open.
 pub(super) struct Arrived {
@@ -47,6 +49,10 @@ pub(crate) enum Ring {
     Pcm(Consumer<f32>),
     /// [`Record`]s.
     Opus(Consumer<u8>),
+    /// PCM that is pushed from outside, as live as it comes.
+    Pushed(Box<Outlet>),
+    /// A station's packets.
+    Tap(Box<Tap>),
 }
 
 /// What a feed carries.
@@ -70,7 +76,12 @@ impl Drop for SinkSide {
 
 impl Feed {
     pub(super) fn new(arrival: Consumer<Arrived>, end: Arc<OnceLock<End>>, sink: Option<SinkSide>) -> Self {
-        Self { ring: None, arrival, marks: None, gain: 1.0, length: None, end, sink }
+        Self { ring: None, arrival: Some(arrival), marks: None, gain: 1.0, length: None, end, sink }
+    }
+
+    /// A feed of something that is open already.
+    pub(crate) fn open(ring: Ring, end: Arc<OnceLock<End>>) -> Self {
+        Self { ring: Some(ring), arrival: None, marks: None, gain: 1.0, length: None, end, sink: None }
     }
 
     /// How the source ended, if it has: everything that it yielded is in the ring by then.
@@ -79,9 +90,14 @@ impl Feed {
     pub(crate) fn end(&self) -> Option<&End> {
         const FINISHED: &End = &Ok(());
         const DESERTED: &End = &Err(SourceError::Deserted);
+        if let Some(Ring::Tap(tap)) = &self.ring {
+            return tap.is_closed().then_some(FINISHED);
+        }
         match self.end.get() {
             Some(end) => Some(end),
-            None if self.arrival.is_abandoned() => Some(if self.sink.is_some() { FINISHED } else { DESERTED }),
+            None if self.arrival.as_ref().is_some_and(Consumer::is_abandoned) => {
+                Some(if self.sink.is_some() { FINISHED } else { DESERTED })
+            }
             None => None,
         }
     }
@@ -89,12 +105,12 @@ impl Feed {
     /// What it carries, once the source is open.
     pub(crate) fn kind(&mut self) -> Option<Kind> {
         if self.ring.is_none() {
-            let Arrived { ring, marks, gain, length } = self.arrival.pop().ok()?;
+            let Arrived { ring, marks, gain, length } = self.arrival.as_mut()?.pop().ok()?;
             (self.ring, self.marks, self.gain, self.length) = (Some(ring), marks, gain, length);
         }
         self.ring.as_ref().map(|ring| match ring {
-            Ring::Pcm(_) => Kind::Pcm,
-            Ring::Opus(_) => Kind::Packets,
+            Ring::Pcm(_) | Ring::Pushed(_) => Kind::Pcm,
+            Ring::Opus(_) | Ring::Tap(_) => Kind::Packets,
         })
     }
 
@@ -123,12 +139,51 @@ impl Feed {
         self.marks.as_mut()?.pop().ok()
     }
 
-    /// Whether nothing is in the ring now.
+    /// At the beginning of whatever a track does in a period of so many `frames`: what is live looks whether its time has
+    /// come, and whether it is to be silent. `sounds` says that it would be heard now. After [`end`](Self::end), not before.
+    /// Whether it has become silent since the last time, because it was flushed.
+    pub(crate) fn attend(&mut self, frames: usize, sounds: bool) -> bool {
+        if matches!(self.ring, None | Some(Ring::Pcm(_) | Ring::Opus(_))) {
+            return false;
+        }
+        let ended = self.end().is_some();
+        match &mut self.ring {
+            Some(Ring::Pushed(outlet)) => return outlet.attend(frames, sounds, ended),
+            Some(Ring::Tap(tap)) => tap.attend(frames, ended),
+            _ => {}
+        }
+        false
+    }
+
+    /// More was wanted than there is.
+    pub(crate) fn fell_short(&mut self) {
+        if let Some(Ring::Pushed(outlet)) = &mut self.ring {
+            outlet.fell_short();
+        }
+    }
+
+    /// A tick is over.
+    pub(crate) fn pass_tick(&mut self) {
+        match &mut self.ring {
+            Some(Ring::Pushed(outlet)) => outlet.pass_tick(),
+            Some(Ring::Tap(tap)) => tap.pass_tick(),
+            _ => {}
+        }
+    }
+
+    /// Does at once what a flush asks for, unheard; `false` when none does.
+    pub(crate) fn flush(&mut self) -> bool {
+        if let Some(Ring::Pushed(outlet)) = &mut self.ring { outlet.flush() } else { false }
+    }
+
+    /// Whether nothing is in the ring that may be played now.
     pub(crate) fn is_empty(&self) -> bool {
         match &self.ring {
             None => true,
             Some(Ring::Pcm(ring)) => ring.is_empty(),
             Some(Ring::Opus(ring)) => ring.is_empty(),
+            Some(Ring::Pushed(outlet)) => outlet.frames() == 0,
+            Some(Ring::Tap(tap)) => tap.is_empty(),
         }
     }
 
@@ -136,13 +191,18 @@ impl Feed {
     pub(crate) fn frames(&self) -> usize {
         match &self.ring {
             Some(Ring::Pcm(ring)) => ring.slots() / CHANNELS,
+            Some(Ring::Pushed(outlet)) => outlet.frames(),
             _ => 0,
         }
     }
 
     /// Takes up to `frames` of PCM out of the ring, in at most two pieces; returns how many there were.
     pub(crate) fn read(&mut self, frames: usize, mut take: impl FnMut(&[f32])) -> usize {
-        let Some(Ring::Pcm(ring)) = &mut self.ring else { return 0 };
+        let ring = match &mut self.ring {
+            Some(Ring::Pcm(ring)) => ring,
+            Some(Ring::Pushed(outlet)) => return outlet.read(frames, take),
+            _ => return 0,
+        };
         let frames = frames.min(ring.slots() / CHANNELS);
         let Ok(chunk) = ring.read_chunk(frames * CHANNELS) else { return 0 };
         let (first, second) = chunk.as_slices();
@@ -154,15 +214,24 @@ impl Feed {
         frames
     }
 
-    /// Whether packets are pushed from outside: an empty ring is no underrun then.
+    /// Whether packets or samples are pushed from outside: an empty ring is no underrun then.
     pub(crate) fn is_sink(&self) -> bool {
-        self.sink.is_some()
+        self.sink.is_some() || matches!(self.ring, Some(Ring::Pushed(_) | Ring::Tap(_)))
+    }
+
+    /// Whether packets come from outside, from somebody who keeps time with their being sent.
+    pub(crate) fn is_packet_sink(&self) -> bool {
+        self.sink.is_some() || matches!(self.ring, Some(Ring::Tap(_)))
     }
 
     /// Whether it is a sink that is empty and has not ended.
     pub(crate) fn is_idle_sink(&self) -> bool {
-        let empty = |sink: &SinkSide| sink.queued.load(Ordering::Acquire) == 0;
-        self.sink.as_ref().is_some_and(empty) && self.end().is_none()
+        let empty = match &self.ring {
+            Some(Ring::Pushed(outlet)) => outlet.is_idle(),
+            Some(Ring::Tap(tap)) => tap.is_idle(),
+            _ => self.sink.as_ref().is_some_and(|sink| sink.queued.load(Ordering::Acquire) == 0),
+        };
+        empty && self.end().is_none()
     }
 
     /// Tells who pushes that there is room again.
@@ -178,23 +247,32 @@ impl Feed {
         self.kind()?;
         match &mut self.ring {
             Some(Ring::Opus(ring)) => Record::peek(ring),
+            Some(Ring::Tap(tap)) => tap.peek(),
             _ => None,
         }
     }
 
     /// Takes the packet that was peeked; `out` must have room for it.
     pub(crate) fn pop(&mut self, record: Record, out: &mut [u8]) {
-        if let Some(Ring::Opus(ring)) = &mut self.ring {
-            record.pop(ring, out);
-            self.drained(record);
+        match &mut self.ring {
+            Some(Ring::Opus(ring)) => {
+                record.pop(ring, out);
+                self.drained(record);
+            }
+            Some(Ring::Tap(tap)) => tap.pop(out),
+            _ => {}
         }
     }
 
     /// Drops the packet that was peeked.
     pub(crate) fn skip(&mut self, record: Record) {
-        if let Some(Ring::Opus(ring)) = &mut self.ring {
-            record.drop(ring);
-            self.drained(record);
+        match &mut self.ring {
+            Some(Ring::Opus(ring)) => {
+                record.drop(ring);
+                self.drained(record);
+            }
+            Some(Ring::Tap(tap)) => tap.skip(),
+            _ => {}
         }
     }
 }
@@ -205,6 +283,8 @@ impl fmt::Debug for Feed {
             None => "not open".to_owned(),
             Some(Ring::Pcm(ring)) => format!("{} samples", ring.slots()),
             Some(Ring::Opus(ring)) => format!("{} bytes", ring.slots().saturating_sub(HEADER)),
+            Some(Ring::Pushed(outlet)) => format!("{} frames pushed", outlet.queued()),
+            Some(Ring::Tap(tap)) => format!("{} packets", tap.available()),
         };
         f.debug_struct("Feed").field("ring", &ring).field("end", &self.end()).finish_non_exhaustive()
     }

@@ -39,17 +39,24 @@ impl Track {
         if self.stopping && self.gain.is_silent() {
             return Activity::Over;
         }
-        if self.is_paused() || self.cue != Cue::Now {
+        let ended = self.feed.end().is_some();
+        let waits = self.is_paused() || self.cue != Cue::Now;
+        if self.feed.attend(frames, !waits)
+            && let Some(stretch) = &mut self.stretch
+        {
+            // What was flushed is in there too.
+            stretch.reset();
+        }
+        if waits {
             return Activity::Silent;
         }
-        let ended = self.feed.end().is_some();
         let kind = self.feed.kind();
         let held = self.held();
         let empty = (self.feed.is_empty() || self.cut) && held == 0;
         let ready = match kind {
             None => false,
-            Some(Kind::Pcm) => self.feed.frames() >= frames,
-            Some(Kind::Packets) => !self.feed.is_empty(),
+            Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= frames,
+            Some(_) => !self.feed.is_empty(),
         };
         if (ended || self.cut) && empty && self.tail == 0 {
             Activity::Over
@@ -63,6 +70,15 @@ impl Track {
             Activity::Passing
         } else {
             Activity::Mixed
+        }
+    }
+
+    /// Drops at once what was flushed.
+    pub(crate) fn flush(&mut self) {
+        if self.feed.flush()
+            && let Some(stretch) = &mut self.stretch
+        {
+            stretch.reset();
         }
     }
 
@@ -247,6 +263,9 @@ impl Track {
                 decode.frames()
             }
         };
+        if frames < wanted {
+            self.feed.fell_short();
+        }
         let frames = frames.min(wanted);
         if frames < wanted && !partial { 0 } else { frames }
     }
@@ -321,6 +340,7 @@ impl Track {
                 tell(Happened::Underrun);
             }
         }
+        self.feed.pass_tick();
         if self.elapsed == 0 {
             return;
         }
