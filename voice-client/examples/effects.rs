@@ -75,6 +75,9 @@ fn effects() -> Vec<(&'static str, Effect)> {
     let mut gains = [0.0; Equalizer::BANDS];
     gains[..5].fill(0.5);
     let crossed = ChannelMix { left_to_left: 0.0, left_to_right: 1.0, right_to_left: 1.0, right_to_right: 0.0 };
+    // Half of sin(6x): cosine and tangent are left out.
+    let (cos_scale, tan_scale, tan_offset) = (0.0, 0.0, 1.0);
+    let bent = Distortion { sin_scale: 6.0, cos_scale, tan_scale, tan_offset, scale: 0.5, ..Distortion::default() };
     vec![
         ("volume", Effect::Volume(Volume { level: 0.25 })),
         ("equalizer: bass", Effect::Equalizer(Equalizer { gains })),
@@ -82,7 +85,7 @@ fn effects() -> Vec<(&'static str, Effect)> {
         ("tremolo", Effect::Tremolo(Tremolo { frequency: 6.0, depth: 0.9 })),
         ("vibrato", Effect::Vibrato(Vibrato { frequency: 8.0, depth: 0.9 })),
         ("rotation", Effect::Rotation(Rotation { hz: 0.5 })),
-        ("distortion", Effect::Distortion(Distortion { sin_scale: 6.0, scale: 0.5, ..Distortion::default() })),
+        ("distortion", Effect::Distortion(bent)),
         ("channel mix: swapped", Effect::ChannelMix(crossed)),
         ("low-pass", Effect::LowPass(LowPass::default())),
         ("high-pass", Effect::HighPass(HighPass { frequency: 1_000.0 })),

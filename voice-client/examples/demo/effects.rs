@@ -107,8 +107,15 @@ fn treatments() -> Vec<(&'static str, &'static str, Treatment)> {
     let mut gains = [0.0; Equalizer::BANDS];
     gains[..4].fill(0.6);
     gains[6..10].fill(-0.2);
-    let crossed = ChannelMix { left_to_left: 0.2, left_to_right: 0.8, right_to_left: 0.8, right_to_right: 0.2 };
-    let bent = Distortion { sin_scale: 8.0, scale: 0.4, ..Distortion::default() };
+    let leftmost = ChannelMix { left_to_left: 0.5, left_to_right: 0.0, right_to_left: 0.5, right_to_right: 0.0 };
+    let bent = Distortion {
+        sin_scale: 6.0,
+        cos_scale: 0.0,
+        tan_offset: 1.0,
+        tan_scale: 0.0,
+        scale: 0.5,
+        ..Distortion::default()
+    };
     let squeezed = Compressor { threshold_db: -36.0, ratio: 8.0, makeup_db: 9.0, ..Compressor::default() };
     let limits = LimiterSettings { look_ahead: Duration::from_millis(5), ..LimiterSettings::default() };
     let paced = |speed, pitch, rate| Treatment::Timescale(Timescale { speed, pitch, rate });
@@ -124,8 +131,8 @@ fn treatments() -> Vec<(&'static str, &'static str, Treatment)> {
         ("Tremolo", "frequency 4 Hz, depth 0.9", effect(Effect::Tremolo(Tremolo { frequency: 4.0, depth: 0.9 }))),
         ("Vibrato", "frequency 6 Hz, depth 1", effect(Effect::Vibrato(Vibrato { frequency: 6.0, depth: 1.0 }))),
         ("Rotation", "0.7 turns per second", effect(Effect::Rotation(Rotation { hz: 0.7 }))),
-        ("Distortion", "sin_scale 8, scale 0.4", effect(Effect::Distortion(bent))),
-        ("Channel mix", "own side 0.2, other side 0.8", effect(Effect::ChannelMix(crossed))),
+        ("Distortion", "sin_scale 6, cos_scale 0, tan_offset 1, tan_scale 0, scale 0.5: half of sin(6x)", effect(Effect::Distortion(bent))),
+        ("Channel mix", "half of both sides to the left", effect(Effect::ChannelMix(leftmost))),
         ("Low-pass", "smoothing 20: 380 Hz", effect(Effect::LowPass(LowPass::default()))),
         ("High-pass", "1,000 Hz", effect(Effect::HighPass(HighPass { frequency: 1_000.0 }))),
         ("Compressor", "threshold -36 dB, ratio 8, makeup 9 dB", effect(Effect::Compressor(squeezed))),
