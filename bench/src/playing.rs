@@ -10,7 +10,8 @@ use voice_client::TrackId;
 use voice_client::layer::crypto::{Backend, Key, Mode};
 use voice_client::layer::dave::{self, Secret};
 use voice_client::layer::mixer::prefetch::Feed;
-use voice_client::layer::mixer::{EncoderConfig, Track};
+use voice_client::EncoderSettings;
+use voice_client::layer::mixer::Track;
 use voice_client::layer::model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
 use voice_client::media::{Command, Outbound, OutboundSettings, Prepared, Session, Update};
 
@@ -27,13 +28,13 @@ pub const FAR_AHEAD: Duration = Duration::from_secs(1);
 pub struct Piece {
     pub frames: Arc<[Frame]>,
     pub volume: f32,
-    pub encoder: EncoderConfig,
+    pub encoder: EncoderSettings,
 }
 
 impl Piece {
     /// Tracks that together play the tune: the encoder has the same work however many there are.
     pub fn chord(tracks: usize) -> Self {
-        Self { frames: frames(&tune()).into(), volume: 1.0 / tracks as f32, encoder: EncoderConfig::default() }
+        Self { frames: frames(&tune()).into(), volume: 1.0 / tracks as f32, encoder: EncoderSettings::default() }
     }
 }
 
@@ -70,10 +71,10 @@ impl Playing {
         let packets: Arc<[_]> = packets()?.into();
         // Packets are small: a second of them leaves long stretches between fillings.
         let (filler, feeds) = Filler::start(1, FAR_AHEAD, || Endless::opus(packets.clone()));
-        Ok(Self::start(filler, feeds, FAR_AHEAD, 1.0, EncoderConfig::default()))
+        Ok(Self::start(filler, feeds, FAR_AHEAD, 1.0, EncoderSettings::default()))
     }
 
-    fn start(filler: Filler, feeds: Vec<Feed>, ahead: Duration, volume: f32, encoder: EncoderConfig) -> Self {
+    fn start(filler: Filler, feeds: Vec<Feed>, ahead: Duration, volume: f32, encoder: EncoderSettings) -> Self {
         let tracks = feeds.len() as u64;
         let outbound = outbound(encoder, feeds, volume);
         Self { outbound, filler, tracks, batch: batch(ahead), ticks: 0, sealed: false, socket: None }
@@ -127,7 +128,7 @@ impl Playing {
 }
 
 /// The sending half of a call that has joined, and plays these.
-pub fn outbound(encoder: EncoderConfig, feeds: Vec<Feed>, volume: f32) -> Outbound {
+pub fn outbound(encoder: EncoderSettings, feeds: Vec<Feed>, volume: f32) -> Outbound {
     let settings = OutboundSettings { encoder, backend: Backend::AwsLc, muted: false, e2ee_hold: Duration::ZERO };
     let mut outbound = Outbound::new(&settings);
     outbound.update(&Update::Session(Session {
@@ -176,10 +177,14 @@ impl BareEncoder {
     pub fn new(piece: &Piece) -> opus::Result<Self> {
         let config = piece.encoder;
         let mut encoder = Encoder::new(SAMPLE_RATE, Channels::Stereo, Application::Audio)?;
-        encoder.set_bitrate(config.bitrate.map_or(Bitrate::Auto, |bits| Bitrate::Bits(bits as i32)))?;
+        encoder.set_bitrate(match config.bitrate {
+            voice_client::Bitrate::Bits(bits) => Bitrate::Bits(bits as i32),
+            // What the channel has while nobody has said.
+            _ => Bitrate::Bits(64_000),
+        })?;
         encoder.set_complexity(config.complexity.into())?;
         encoder.set_inband_fec(config.fec)?;
-        encoder.set_packet_loss_perc(config.expected_loss.into())?;
+        encoder.set_packet_loss_perc(0)?;
         encoder.set_dtx(config.dtx)?;
         Ok(Self { encoder, frames: piece.frames.clone(), next: 0, packet: [0; _], socket: None })
     }

@@ -5,7 +5,8 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use voice_client::layer::mixer::EncoderConfig;
+use voice_client::EncoderSettings;
+use voice_client::layer::mixer::broadcast::Station;
 use voice_client::layer::mixer::prefetch::Feed;
 use voice_client::media::Outbound;
 
@@ -22,6 +23,8 @@ const CALLS: usize = 1_000;
 const FILES: u64 = 2 * CALLS as u64 + 200;
 /// Calls that a clock thread beats for at the same time: it prepares them all, then sends.
 const PHASE: usize = CALLS / 40;
+/// Packets that a tap lets come before it plays the first.
+const CUSHION: u64 = 2;
 const TIME: Duration = Duration::from_secs(6);
 /// What all but `send` may cost a call and frame.
 const BAR: f64 = 450.0;
@@ -33,6 +36,22 @@ pub fn run(suite: &mut Suite) -> Outcome {
         let (filler, feeds) = Filler::start(CALLS, AHEAD, || Endless::opus(packets.clone()));
         measure(suite, name, feeds, |_| filler.fill())?;
     }
+    let name = "room-1000/broadcast/dave";
+    if suite.wants(name) {
+        let packets = packets()?;
+        let mut station = Station::new(Arc::new(|| {}));
+        let feeds = (0..CALLS).map(|_| station.tuner().tap()).collect();
+        let mut next = 0;
+        let mut push = |frames: u64| {
+            for _ in 0..frames {
+                station.push(&packets[next % packets.len()]).expect("libopus makes legal packets");
+                next += 1;
+            }
+        };
+        // What a tap waits for before it begins.
+        push(CUSHION);
+        measure(suite, name, feeds, push)?;
+    }
     Ok(())
 }
 
@@ -40,7 +59,7 @@ pub fn run(suite: &mut Suite) -> Outcome {
 fn measure(suite: &mut Suite, name: &str, feeds: Vec<Feed>, refill: impl FnMut(u64)) -> Outcome {
     program::allow_files(FILES)?;
     let calls = feeds.into_iter().map(|feed| {
-        let mut outbound = outbound(EncoderConfig::default(), vec![feed], 1.0);
+        let mut outbound = outbound(EncoderSettings::default(), vec![feed], 1.0);
         seal(&mut outbound);
         Ok(Member { outbound, socket: to_nowhere()?, len: 0 })
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use voice_client::layer::mixer::EncoderConfig;
+use voice_client::EncoderSettings;
 
 use crate::Outcome;
 use crate::playing::{AHEAD, BareEncoder, Piece, Playing};
@@ -17,8 +17,8 @@ const PEER: &str = "songbird 0.6.1";
 const TIME: Duration = Duration::from_secs(3);
 
 /// songbird's settings, which its users cannot change: 128 kbit/s, and libopus's own complexity.
-fn settings() -> EncoderConfig {
-    EncoderConfig::default().bitrate(Some(128_000)).complexity(9).fec(false)
+fn settings() -> EncoderSettings {
+    EncoderSettings::default().bitrate(voice_client::Bitrate::Bits(128_000)).complexity(9).fec(false)
 }
 
 pub fn run(suite: &mut Suite) -> Outcome {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod agent;
 mod audio;
 mod broadcast;
 mod call;
@@ -27,6 +28,7 @@ mod stats;
 mod tests;
 mod track;
 
+pub use agent::{Agent, AgentError};
 pub use audio::{Audio, Frame, Stream};
 pub use broadcast::Broadcast;
 pub use call::Call;
@@ -60,6 +62,6 @@ pub use dave::{Identity, IdentityError, KeyStore, Member, State, Trouble};
 pub use dialer::Stream as ByteStream;
 pub use gateway::Token;
 pub use mixer::effects;
-pub use mixer::prefetch::Loops;
+pub use mixer::prefetch::{Flushed, Loops, PushConfig as AgentConfig, PushError};
 pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};

@@ -18,7 +18,7 @@ const LARGEST_RATIO_TERM: u32 = 1_000;
 const SINC_LEN: usize = 128;
 
 /// Shortest block of the synchronous resampler whose filter is steep enough.
-const MIN_BLOCK: u32 = 100;
+const MIN_BLOCK: usize = 100;
 
 /// How much a converter takes at once, and so how late its output comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -153,9 +153,7 @@ fn resampler(rate: u32, pace: Pace) -> Result<Aligned, ResamplerConstructionErro
     let even = rate / divisor * (1 + rate / divisor % 2);
     let block = match pace {
         Pace::Ahead => (rate.max(SAMPLE_RATE) / divisor <= LARGEST_RATIO_TERM).then_some(CHUNK),
-        Pace::Prompt => Some((rate / 200).next_multiple_of(even))
-            .filter(|block| (MIN_BLOCK..=rate / 150).contains(block))
-            .map(|block| block as usize),
+        Pace::Prompt => Some((rate / 150 / even * even) as usize).filter(|block| *block >= MIN_BLOCK),
     };
     if let Some(block) = block {
         let (from, to) = (rate as usize, SAMPLE_RATE as usize);

@@ -40,6 +40,11 @@ pub enum Command {
         /// How long it takes.
         ramp: Duration,
     },
+    /// See to it that what was flushed of pushed PCM is dropped, though no track may be playing now.
+    Flush {
+        /// Which track.
+        id: TrackId,
+    },
     /// Let a track go on elsewhere: the second half of a seek.
     Replace {
         /// Which one.
@@ -190,6 +195,7 @@ impl Command {
             Command::Limiter(limiter) => {
                 return mixer.set_limiter(limiter).map(|limiter| Removed::Spent(Spent::Limiter(limiter)));
             }
+            Command::Flush { id } => mixer.flush(id),
             Command::Encoder(_) | Command::ChannelBitrate(_) | Command::Loss(_) | Command::Mute { .. } => {}
         }
         None

@@ -42,6 +42,10 @@ pub struct Outbound {
     muted: bool,
     /// Muted tracks stand still.
     holding: bool,
+    /// Tracks went on in the last beat.
+    playing: bool,
+    /// A track that the next beat lets fall silent, if tracks go on in it.
+    flushing: Option<TrackId>,
     farewell: bool,
     /// Silence frames that speech still needs for its end.
     tail: u32,
@@ -116,6 +120,8 @@ impl Outbound {
             patience: u32::try_from(e2ee_hold.as_millis() / FRAME.as_millis()).unwrap_or(u32::MAX),
             muted,
             holding: false,
+            playing: false,
+            flushing: None,
             farewell: false,
             tail: 0,
             exhausted: false,
@@ -177,6 +183,8 @@ impl Outbound {
                 self.encoder = settings;
                 self.configure();
             }
+            // A track that goes on falls silent by itself, without a click.
+            Command::Flush { id } if self.playing => self.flushing = Some(id),
             command => return command.apply(&mut self.mixer),
         }
         None
@@ -241,10 +249,14 @@ impl Outbound {
     /// Prepares the next packet. `beats` is how many [beats](Self::beat) have passed since the last call, at least 1: RTP time
     /// runs on over those that were skipped, tracks do not.
     pub fn prepare(&mut self, beats: u32) -> Prepared {
+        self.playing = false;
         if self.station.is_some() {
             return self.broadcast();
         }
-        let Some(transport) = &mut self.transport else { return Prepared::Rest };
+        let Some(transport) = &mut self.transport else {
+            self.flush();
+            return Prepared::Rest;
+        };
         let elapsed = u64::from(beats) * self.mixer.period() as u64;
         match u64::from(transport.ahead).checked_sub(elapsed) {
             Some(ahead) => transport.ahead = ahead as u32,
@@ -255,12 +267,15 @@ impl Outbound {
             }
         }
         if self.farewell || self.is_held() {
+            self.flush();
             return self.prepare_silence();
         }
         // The beginning of a first track is worth a wait for the first key; who pushes packets in time is not held up.
         if !self.mixer.is_idle() && !self.mixer.is_pushed() && self.guard.waits(beats) {
+            self.flush();
             return Prepared::Nothing;
         }
+        (self.playing, self.flushing) = (true, None);
         let tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
         self.wrap(tick)
     }
@@ -268,8 +283,10 @@ impl Outbound {
     /// Puts the frames of a beat on the air.
     fn broadcast(&mut self) -> Prepared {
         if self.is_idle() {
+            self.flush();
             return Prepared::Rest;
         }
+        (self.playing, self.flushing) = (true, None);
         let mut tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
         while let Tick::Frame { len, more, .. } = tick {
             let packet = &self.packet[HEADER..HEADER + len];
@@ -284,6 +301,12 @@ impl Outbound {
             tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
         }
         Prepared::Nothing
+    }
+
+    fn flush(&mut self) {
+        if let Some(id) = self.flushing.take() {
+            self.mixer.flush(id);
+        }
     }
 
     /// The packet that [`prepare`](Self::prepare) prepared.

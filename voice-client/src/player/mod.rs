@@ -13,11 +13,12 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use futures_channel::mpsc as post;
 use mixer::effects::{Chain, Effect, EffectError, Limiter, LimiterSettings, Stretch};
-use mixer::prefetch::Feed;
+use mixer::prefetch::{Feed, PushConfig as AgentConfig, PushError};
 use mixer::{Ducking, GroupId, Source, TimerId, TrackId, When, prefetch};
 use model::FRAME;
 use tokio::sync::watch;
 
+use crate::agent::Agent;
 use crate::config::Config;
 use crate::driver::{Beat, Mailbox, Readers, lock};
 use crate::encoder::EncoderSettings;
@@ -134,6 +135,20 @@ impl Player {
         let (pusher, feed) = prefetch::sink(FRAME, Arc::new(move || on_drain.wake()));
         self.add_feed(feed);
         OpusSink::new(pusher, waker, self.shared.beat.clone(), self.shared.closed.clone())
+    }
+
+    /// A voice that is pushed as it is made, among the [speech](GroupId::SPEECH): PCM of any rate, with barge-in.
+    ///
+    /// # Errors
+    ///
+    /// A rate or a layout that cannot be converted.
+    pub fn agent(&self, config: AgentConfig) -> Result<Agent, PushError> {
+        let waker = Arc::new(AtomicWaker::new());
+        let on_drain = waker.clone();
+        let (pusher, feed) = prefetch::pcm_sink(config, Arc::new(move || on_drain.wake()))?;
+        let track = mixer::Track::new(feed).group(GroupId::SPEECH);
+        let track = self.add(self.name(), track, None, None);
+        Ok(Agent::new(pusher, waker, self.shared.beat.clone(), track.id(), track.end()))
     }
 
     /// The queue, for what plays one after the other.

@@ -88,9 +88,7 @@ impl Tap {
         match self.waiting {
             // Is the station on the air, or are these its last words of long ago?
             Some(waited) if available > 0 && self.next + available == self.joined + 1 && !ended => {
-                if waited >= LIVE {
-                    self.next = self.joined + 1;
-                }
+                self.next += if waited >= LIVE { available } else { 0 };
             }
             Some(waited) => {
                 let patience = self.cushion as usize * FRAME_SAMPLES;

@@ -162,7 +162,7 @@ impl PcmPusher {
     ///
     /// A frame of all channels is never split: what is left over of one at the end is not taken.
     pub fn push(&mut self, samples: &[f32]) -> Pushed {
-        self.take(samples, |piece, channels, out| to_stereo(piece, channels, out))
+        self.take(samples, to_stereo)
     }
 
     /// As [`push`](Self::push), with 16-bit samples.

@@ -4,7 +4,7 @@ use crate::resample::RATES;
 use crate::stereo::MAX_CHANNELS;
 
 /// How PCM is pushed into a [`pcm_sink`](super::pcm_sink).
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PushConfig {
     /// Samples per second and channel, 1,000 to 768,000.
