@@ -131,7 +131,11 @@ fn treatments() -> Vec<(&'static str, &'static str, Treatment)> {
         ("Tremolo", "frequency 4 Hz, depth 0.9", effect(Effect::Tremolo(Tremolo { frequency: 4.0, depth: 0.9 }))),
         ("Vibrato", "frequency 6 Hz, depth 1", effect(Effect::Vibrato(Vibrato { frequency: 6.0, depth: 1.0 }))),
         ("Rotation", "0.7 turns per second", effect(Effect::Rotation(Rotation { hz: 0.7 }))),
-        ("Distortion", "sin_scale 6, cos_scale 0, tan_offset 1, tan_scale 0, scale 0.5: half of sin(6x)", effect(Effect::Distortion(bent))),
+        (
+            "Distortion",
+            "sin_scale 6, cos_scale 0, tan_offset 1, tan_scale 0, scale 0.5: half of sin(6x)",
+            effect(Effect::Distortion(bent)),
+        ),
         ("Channel mix", "half of both sides to the left", effect(Effect::ChannelMix(leftmost))),
         ("Low-pass", "smoothing 20: 380 Hz", effect(Effect::LowPass(LowPass::default()))),
         ("High-pass", "1,000 Hz", effect(Effect::HighPass(HighPass { frequency: 1_000.0 }))),
