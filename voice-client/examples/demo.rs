@@ -1,13 +1,15 @@
 //! The whole stack at work: a voice server on this machine, a bot that plays every file of `assets/`, another one that
 //! hears it over a link with jitter and loss, end-to-end encrypted, and a report on whether what was heard is what was
-//! sent.
+//! sent; then a page about every effect.
 //!
-//! Writes the recordings and `report.html` to the folder `demo` of cargo's target folder; fails when something was not
+//! Writes the recordings, `report.html` and `effects.html` to the folder `demo` of cargo's target folder; fails when something was not
 //! heard as it was sent.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "demo/analysis.rs"]
 mod analysis;
+#[path = "demo/effects.rs"]
+mod effects;
 #[path = "demo/listen.rs"]
 mod listen;
 #[path = "demo/plot.rs"]
@@ -32,11 +34,10 @@ use listen::Ears;
 use loopback::{Impairment, Loopback, Options};
 use recorder::Recorder;
 use report::{Clip, MarkKind, Report};
-use voice_client::layer::mixer::EncoderConfig;
 use voice_client::layer::receive::record::Wav;
 use voice_client::{
-    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, GuildId, TrackEnd, UserId, VoiceServerUpdate,
-    VoiceStateUpdate, source,
+    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, TrackEnd, UserId,
+    VoiceServerUpdate, VoiceStateUpdate, source,
 };
 
 const SEED: u64 = 2_026;
@@ -91,7 +92,7 @@ async fn run() -> Result<bool> {
 
     let server = Loopback::start(Options::default().outgoing(LINK).seed(SEED)).await?;
     let ca = server.ca_pem().map(|pem| pem.as_bytes().to_vec());
-    let encoder = EncoderConfig::default().fec(true).expected_loss(5);
+    let encoder = EncoderSettings::default().expected_loss(ExpectedLoss::Percent(5));
     let config = Config::default().ca(ca).encoder(encoder).audio_queue(1_024).e2ee(E2ee::Required);
     let client = Client::new(config);
     let player = client.join(info(&server, PLAYER).await?).await?;
@@ -109,12 +110,13 @@ async fn run() -> Result<bool> {
         println!("{}", line(&clip));
         clips.push(clip);
     }
-    let report = conclude(&client, &player, &listener, clips, &codes).await?;
+    let mut report = conclude(&client, &player, &listener, clips, &codes).await?;
     recorder.stop().await?;
     listener.leave().await;
     player.leave().await;
     server.shutdown().await;
 
+    report.failures.extend(show_effects(&workspace.join("assets"), &out)?);
     std::fs::write(out.join("report.html"), report::html(&report))?;
     for failure in &report.failures {
         println!("{failure}");
@@ -223,7 +225,23 @@ async fn conclude(
         numbers: numbers.map(|(label, value)| (label.to_owned(), value)).into(),
         failures,
         clips,
+        effects: Some("effects.html".into()),
     })
+}
+
+/// Renders a song through every effect, and writes the page about it; returns what is wrong with it.
+fn show_effects(assets: &Path, out: &Path) -> Result<Vec<String>> {
+    let path = effects::song(assets);
+    let (song, _) = reference::decode(&path)?;
+    std::fs::create_dir_all(out.join("effects"))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (page, failures) = effects::page(&song, &name, |name, pcm| {
+        let file = format!("effects/{name}.wav");
+        write(&out.join(&file), pcm)?;
+        Ok(file)
+    })?;
+    std::fs::write(out.join("effects.html"), page)?;
+    Ok(failures)
 }
 
 /// The code of the encrypted group that the call is in, as soon as it is in one.

@@ -225,6 +225,44 @@ fn depth(picture: &mut Picture, clip: &Clip) {
     picture.y += PLOT;
 }
 
+/// Two spectra in one picture: levels in dB at evenly spaced places of the spectrograms' axis.
+pub(crate) fn spectra(before: &[f32], after: &[f32]) -> String {
+    const SIZE: (f64, f64) = (520.0, 190.0);
+    /// The left, right, upper and lower ends of the plot.
+    const BED: [f64; 4] = [46.0, SIZE.0 - 6.0, 8.0, SIZE.1 - 22.0];
+    /// Highest and lowest level shown, in dB.
+    const LEVELS: [f64; 2] = [-10.0, -100.0];
+    let [left, right, top, bottom] = BED;
+    let x = |share: f64| left + (right - left) * share;
+    let y =
+        |level: f64| top + (bottom - top) * (LEVELS[0] - level.clamp(LEVELS[1], LEVELS[0])) / (LEVELS[0] - LEVELS[1]);
+    let mut body =
+        format!(r#"<rect class="bed" x="{left}" y="{top}" width="{}" height="{}"/>"#, right - left, bottom - top);
+    for level in [-20, -40, -60, -80] {
+        let y = y(f64::from(level));
+        let _ = write!(body, r#"<line class="grid" x1="{left}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/>"#);
+        let _ = write!(body, r#"<text class="unit" x="{}" y="{:.1}">−{} dB</text>"#, left - 6.0, y + 4.0, -level);
+    }
+    for (hz, text) in [(100.0, "100 Hz"), (1_000.0, "1 kHz"), (10_000.0, "10 kHz")] {
+        let x = x(f64::from(super::spectrum::height_of(hz)));
+        let _ = write!(body, r#"<line class="grid" x1="{x:.1}" x2="{x:.1}" y1="{top}" y2="{bottom}"/>"#);
+        let _ = write!(body, r#"<text class="tick" x="{x:.1}" y="{:.1}">{text}</text>"#, bottom + 15.0);
+    }
+    let line = |levels: &[f32]| {
+        let point = |(index, &level): (usize, &f32)| {
+            format!("{:.1},{:.1}", x((index as f64 + 0.5) / levels.len() as f64), y(f64::from(level)))
+        };
+        levels.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
+    };
+    let ground = format!("{right:.1},{bottom} {left:.1},{bottom}");
+    let _ = write!(body, r#"<polygon class="before" points="{} {ground}"/>"#, line(before));
+    let _ = write!(body, r#"<polyline class="after" points="{}"/>"#, line(after));
+    format!(
+        r#"<svg viewBox="0 0 {} {}" role="img" aria-label="Spectrum before and after">{body}</svg>"#,
+        SIZE.0, SIZE.1
+    )
+}
+
 /// A small waveform for the overview.
 pub(crate) fn thumbnail(class: &str, samples: &[f32]) -> String {
     const COLUMNS: usize = 72;

@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) failures: Vec<String>,
     /// In the order played.
     pub(crate) clips: Vec<Clip>,
+    /// The page about effects, relative to the report.
+    pub(crate) effects: Option<String>,
 }
 
 impl Report {
@@ -161,12 +163,15 @@ pub(crate) fn html(report: &Report) -> String {
         concat!(
             r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>"#,
             r#"<meta name="viewport" content="width=device-width"><style>{css}</style></head><body>"#,
-            r#"<header><div><h1>{title}</h1><p>{summary}</p></div>"#,
+            r#"<header><div><h1>{title}</h1><p>{summary}</p>{more}</div>"#,
             r#"<div class="verdict {state}"><b>{word}</b><span>{verdict}</span></div></header><main>"#
         ),
         title = title,
         css = include_str!("report.css"),
         summary = escape(&report.summary),
+        more = report.effects.as_deref().map_or(String::new(), |page| {
+            format!(r#"<p><a href="{}">Effects, before and after</a></p>"#, escape(page))
+        }),
         state = state,
         word = word,
         verdict = verdict,
@@ -276,12 +281,13 @@ fn side(name: &str, mono: &[f32], file: Option<&str>, starts: f64) -> String {
 }
 
 /// Signed, but without a sign before 0.00.
-fn decibels(difference: f64) -> String {
+pub(crate) fn decibels(difference: f64) -> String {
     let text = format!("{difference:+.2} dB");
     if text == "-0.00 dB" { "+0.00 dB".to_owned() } else { text }
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -309,7 +315,14 @@ mod tests {
     }
 
     fn report(clips: Vec<Clip>) -> Report {
-        Report { title: "Demo".into(), summary: String::new(), numbers: Vec::new(), failures: Vec::new(), clips }
+        Report {
+            title: "Demo".into(),
+            summary: String::new(),
+            numbers: Vec::new(),
+            failures: Vec::new(),
+            clips,
+            effects: None,
+        }
     }
 
     #[test]

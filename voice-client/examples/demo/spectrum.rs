@@ -67,6 +67,36 @@ fn shades(mono: &[f32], width: usize, height: usize) -> Vec<u8> {
     pixels
 }
 
+/// Average level in dB of a mono signal around each of `count` frequencies, evenly spaced on the axis from [`LOWEST`] to
+/// [`HIGHEST`]; -120 is silence.
+pub(crate) fn average(mono: &[f32], count: usize) -> Vec<f32> {
+    /// 85 ms: fine enough for a bass line.
+    const LONG: usize = 4_096;
+    let transform = RealFftPlanner::<f32>::new().plan_fft_forward(LONG);
+    let (mut input, mut output) = (transform.make_input_vec(), transform.make_output_vec());
+    let mut power = vec![0.0_f32; output.len()];
+    let starts: Vec<usize> = (0..mono.len().max(1)).step_by(LONG / 2).collect();
+    for start in &starts {
+        for (index, slot) in input.iter_mut().enumerate() {
+            let window = 0.5 - 0.5 * (TAU * index as f32 / LONG as f32).cos();
+            *slot = window * mono.get(start + index).copied().unwrap_or(0.0);
+        }
+        transform.process(&mut input, &mut output).expect("invariant: the transform made both buffers");
+        let scale = (LONG as f32 / 4.0).powi(2) * starts.len() as f32;
+        power.iter_mut().zip(&output).for_each(|(power, bin)| *power += bin.norm_sqr() / scale);
+    }
+    // A sixth of an octave around each.
+    let bin = |point: f32| LOWEST * (HIGHEST / LOWEST).powf(point / count.max(2) as f32) * LONG as f32 / RATE as f32;
+    let sixth = 2.0_f32.powf(1.0 / 12.0);
+    let level = |point: usize| {
+        let middle = bin(point as f32 + 0.5);
+        let (low, high) = ((middle / sixth).round() as usize, (middle * sixth).round() as usize);
+        let around = &power[low..=high.min(power.len() - 1)];
+        (10.0 * around.iter().sum::<f32>().log10()).max(-120.0)
+    };
+    (0..count).map(level).collect()
+}
+
 /// The (fractional) bin at a height from 0 to 1.
 fn bin_at(height: f32) -> f32 {
     LOWEST * (HIGHEST / LOWEST).powf(height) * WINDOW as f32 / RATE as f32
@@ -112,7 +142,7 @@ fn palette() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RATE, SHADES, data_url, height_of, png, shades};
+    use super::{RATE, SHADES, average, data_url, height_of, png, shades};
 
     const WIDTH: usize = 30;
     const HEIGHT: usize = 80;
@@ -131,6 +161,18 @@ mod tests {
             assert!((brightest as f32 + 0.5 - wanted).abs() <= 2.0, "{frequency} Hz in row {brightest}");
             assert!(usize::from(column[brightest]) > SHADES / 2);
         }
+    }
+
+    #[test]
+    fn the_average_peaks_at_a_tone_and_has_its_level() {
+        for frequency in [200.0, 1_000.0, 9_000.0] {
+            let levels = average(&tone(frequency), HEIGHT);
+            let loudest = (0..HEIGHT).max_by(|&a, &b| levels[a].total_cmp(&levels[b])).expect("there are points");
+            assert!((loudest as f32 + 0.5 - height_of(frequency) * HEIGHT as f32).abs() <= 2.0, "{frequency} Hz");
+            // 0.05 of full scale, and what a Hann window adds by being wider than one bin.
+            assert!((levels[loudest] + 26.0 - 1.76).abs() < 1.0, "{} dB", levels[loudest]);
+        }
+        assert!(average(&[], HEIGHT).iter().all(|&level| level == -120.0));
     }
 
     #[test]
