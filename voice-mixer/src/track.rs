@@ -69,8 +69,8 @@ pub struct Track {
     group: GroupId,
     rack: Rack,
     stretch: Option<Box<Stretch>>,
-    /// Speed and pitch are the source's own again: what the stretch holds is played, nothing more goes through it.
-    unstretching: bool,
+    /// Speed and pitch were the source's own: what the stretch holds is played before anything else is.
+    draining: bool,
     /// On the way to or from another track.
     fade: Option<Fade>,
     cue: Cue,
@@ -92,8 +92,12 @@ pub struct Track {
     elapsed: u64,
     /// It ends here: repetitions that were read ahead are not wanted any more.
     cut: bool,
-    /// It was mixed in this period, behind the one that it waited for.
-    joined: bool,
+    /// It is to be mixed in this period from this frame on, behind the one that it waited for.
+    joined: Option<usize>,
+    /// It goes on where another one ended, so that its first packet is not put where it could pass later.
+    follows: bool,
+    /// Frames that it played in this period, without what effects sounded on.
+    heard: usize,
     /// It fades out, to be removed when that is done.
     stopping: bool,
     dry: bool,
@@ -130,7 +134,7 @@ impl Track {
             group: GroupId::MUSIC,
             rack: Rack::new(),
             stretch: None,
-            unstretching: false,
+            draining: false,
             fade: None,
             cue: Cue::Now,
             loops: Loops::default(),
@@ -145,7 +149,9 @@ impl Track {
             was_dry: false,
             elapsed: 0,
             cut: false,
-            joined: false,
+            joined: None,
+            follows: false,
+            heard: 0,
             stopping: false,
             dry: false,
             tail: 0,
@@ -170,6 +176,7 @@ impl Track {
     pub fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
         self.gain = Gain::new(self.level());
+        self.tell_gauge();
         self
     }
 
@@ -221,6 +228,7 @@ impl Track {
     #[must_use]
     pub fn position(mut self, position: Duration) -> Self {
         (self.base, self.told) = (position, position);
+        self.tell_gauge();
         self
     }
 
@@ -254,9 +262,7 @@ impl Track {
             Some(Kind::Packets) if self.is_mixed() => self.gain.ramp_within(level, frames as u64),
             _ => self.gain = Gain::new(level),
         }
-        if self.is_paused() {
-            self.gauge.0.set_phase(Phase::Paused);
-        }
+        self.tell_gauge();
         true
     }
 
@@ -290,9 +296,9 @@ impl Track {
             self.stretch = fresh;
             return None;
         };
-        self.unstretching = timescale.is_neutral();
         // The fresh one has the same settings: they were checked when it was made.
         let _ = stretch.set(timescale);
+        self.draining |= timescale.is_neutral() && stretch.held() > 0;
         fresh
     }
 
@@ -312,6 +318,7 @@ impl Track {
         if let Some(stretch) = &mut self.stretch {
             stretch.reset();
         }
+        self.draining = false;
         if self.paused {
             self.gain = Gain::new(0.0);
         }
@@ -348,6 +355,30 @@ impl Track {
         Some((source as f64 / speed) as u64)
     }
 
+    /// Samples that the whole source takes at its speed, when its length is known.
+    pub(crate) fn whole(&self) -> Option<u64> {
+        let speed = self.stretch.as_ref().map_or(1.0, |stretch| stretch.settings().tempo());
+        Some((self.feed.length()? as f64 / speed) as u64)
+    }
+
+    /// Whether it plays now, and is not on its way from or to another track.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.started && self.cue == Cue::Now && !self.paused && !self.stopping && self.fade.is_none()
+    }
+
+    /// Whether all of its audio was played; its effects may still sound.
+    pub(crate) fn is_played_out(&mut self) -> bool {
+        let ended = self.feed.end().is_some();
+        // What is in it is not known before it was asked for.
+        let empty = self.cut || (self.feed.kind().is_none() || self.feed.is_empty());
+        self.cue == Cue::Now && (ended || self.cut) && empty && self.held() == 0
+    }
+
+    /// Frames that it played in this period, without what its effects sounded on.
+    pub(crate) fn heard(&self) -> usize {
+        self.heard
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.paused && self.gain.is_steady()
     }
@@ -370,14 +401,19 @@ impl Track {
         }
     }
 
-    /// It begins in the middle of a period, where the one before ended.
-    pub(crate) fn join(&mut self) {
-        self.joined = true;
+    /// It begins in the middle of a period, behind so many frames, where the one before ended.
+    pub(crate) fn join(&mut self, from: usize) {
+        self.joined = Some(from);
     }
 
-    /// Whether it was mixed in this period already, because the one before ended in it. `from` is where it is wanted now.
-    pub(crate) fn has_joined(&mut self, from: usize) -> bool {
-        from == 0 && std::mem::take(&mut self.joined)
+    /// Whether it is still to be mixed in this period, because the one before ended in it.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// Where in this period it is to be mixed.
+    pub(crate) fn take_join(&mut self) -> usize {
+        self.joined.take().unwrap_or(0)
     }
 
     /// The track that it waits for, and over how many samples the two fade into each other.
@@ -390,11 +426,17 @@ impl Track {
 
     pub(crate) fn set_cue(&mut self, cue: Cue) {
         self.cue = cue;
+        self.tell_gauge();
+    }
+
+    /// Has ended, though it may be kept for a while.
+    pub(crate) fn finish(&self) {
+        self.gauge.0.set_phase(Phase::Ended);
     }
 
     /// Lets it begin, fading in over so many samples.
     pub(crate) fn begin(&mut self, crossfade: u64) {
-        self.cue = Cue::Now;
+        (self.cue, self.follows) = (Cue::Now, true);
         if crossfade > 0 {
             self.fade = Some(Fade::inward(crossfade));
         }
@@ -407,7 +449,7 @@ impl Track {
 
     /// Paused, waiting for another one, or a sink that nobody has pushed anything into.
     pub(crate) fn is_resting(&self) -> bool {
-        self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.decoded() == 0)
+        self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.held() == 0 && self.tail == 0)
     }
 
     /// A sink that is not paused, and has packets.
@@ -436,7 +478,7 @@ impl Track {
     fn tell_gauge(&self) {
         let phase = match () {
             () if self.is_paused() => Phase::Paused,
-            () if self.started => Phase::Playing,
+            () if self.started && self.cue == Cue::Now => Phase::Playing,
             () => Phase::Waiting,
         };
         self.gauge.0.set(phase, self.place(), self.played());

@@ -6,7 +6,7 @@ use rtrb::Consumer;
 use voice_model::CHANNELS;
 
 use super::ending::Ending;
-use super::mark::Mark;
+use super::mark::{Mark, MarkKind};
 use super::push::Outlet;
 use super::record::{HEADER, Record};
 use crate::SourceError;
@@ -111,11 +111,6 @@ impl Feed {
         })
     }
 
-    /// Whether the source has been opened, and [`kind`](Self::kind) asked since.
-    pub(crate) fn is_open(&self) -> bool {
-        self.ring.is_some()
-    }
-
     /// What brings it to the loudness that was asked for.
     pub(crate) fn gain(&self) -> f32 {
         self.gain
@@ -139,6 +134,18 @@ impl Feed {
         let mark = self.marks.as_mut()?.pop().ok()?;
         self.passed = self.passed.wrapping_add(1);
         Some(mark)
+    }
+
+    /// Where the source begins again for the time after so many `repetitions`, as far as that has been read.
+    pub(crate) fn seam(&mut self, repetitions: u32) -> Option<u64> {
+        if self.end.marks() == self.passed {
+            return None;
+        }
+        let marks = self.marks.as_mut()?;
+        let chunk = marks.read_chunk(marks.slots()).ok()?;
+        let (first, second) = chunk.as_slices();
+        let seams = first.iter().chain(second).filter(|mark| matches!(mark.kind, MarkKind::Looped));
+        seams.map(|mark| mark.at).nth(repetitions as usize)
     }
 
     /// At the beginning of whatever a track does in a period of so many `frames`: what is live looks whether its time has
