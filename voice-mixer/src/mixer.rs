@@ -143,11 +143,13 @@ impl Mixer {
     /// Adds a track; returns the one that had this id until now.
     pub fn add(&mut self, id: TrackId, track: Track) -> Option<Track> {
         let before = self.remove(id);
+        // Most calls have a track or two: no room for more before it is needed.
+        self.tracks.reserve_exact(1);
         self.tracks.push((id, track));
         // Ending a track, or saying what happens to it, must not allocate.
-        self.ended.reserve(self.tracks.len());
+        self.ended.reserve_exact(self.tracks.len());
         self.happenings.reserve(self.tracks.len());
-        self.spent.reserve(self.tracks.len() + self.groups.len() + 2);
+        self.spent.reserve_exact(self.tracks.len() + self.groups.len() + 2);
         before
     }
 

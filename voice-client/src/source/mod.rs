@@ -5,6 +5,7 @@
 //! read.
 
 pub mod cache;
+pub mod channel;
 #[cfg(feature = "hls")]
 pub mod hls;
 #[cfg(feature = "http")]

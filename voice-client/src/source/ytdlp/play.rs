@@ -2,6 +2,8 @@ use mixer::Source;
 
 use super::Resolved;
 use super::question::Question;
+#[cfg(feature = "hls")]
+use crate::source::hls::Hls;
 #[cfg(feature = "http")]
 use crate::source::http::Http;
 use crate::source::process::{Output, Process};
@@ -17,6 +19,11 @@ pub(super) fn play_url(question: &Question, resolved: &Resolved) -> Box<dyn Sour
         "http" | "https" => {
             let http = Http::new(resolved.url.clone()).ranges_of(PART);
             Box::new(resolved.headers.iter().fold(http, |http, (name, value)| http.header(name, value)))
+        }
+        #[cfg(feature = "hls")]
+        "m3u8" | "m3u8_native" => {
+            let hls = Hls::new(resolved.url.clone());
+            Box::new(resolved.headers.iter().fold(hls, |hls, (name, value)| hls.header(name, value)))
         }
         _ => download(question, resolved),
     }
