@@ -4,6 +4,7 @@
 //! a [`Track`](crate::Track) and never blocks. The ring is made when the source has been opened, so a queued track costs
 //! nothing. [`sink`] is the same without a source: packets are pushed from outside.
 
+pub(crate) mod ending;
 mod feed;
 mod mark;
 mod push;

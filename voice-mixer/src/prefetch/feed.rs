@@ -1,10 +1,11 @@
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use rtrb::Consumer;
 use voice_model::CHANNELS;
 
+use super::ending::Ending;
 use super::mark::Mark;
 use super::push::Outlet;
 use super::record::{HEADER, Record};
@@ -17,9 +18,11 @@ pub struct Feed {
     /// Where the ring comes from, once the source is open; `None` for one that was there from the beginning.
     arrival: Option<Consumer<Arrived>>,
     marks: Option<Consumer<Mark>>,
+    /// Marks that were taken.
+    passed: u32,
     gain: f32,
     length: Option<u64>,
-    end: Arc<OnceLock<End>>,
+    end: Arc<Ending>,
     /// Set for packets that are pushed from outside. The last field, so that who waits is woken after the ring has gone.
     sink: Option<SinkSide>,
 }
@@ -75,13 +78,13 @@ impl Drop for SinkSide {
 }
 
 impl Feed {
-    pub(super) fn new(arrival: Consumer<Arrived>, end: Arc<OnceLock<End>>, sink: Option<SinkSide>) -> Self {
-        Self { ring: None, arrival: Some(arrival), marks: None, gain: 1.0, length: None, end, sink }
+    pub(super) fn new(arrival: Consumer<Arrived>, end: Arc<Ending>, sink: Option<SinkSide>) -> Self {
+        Self { ring: None, arrival: Some(arrival), marks: None, passed: 0, gain: 1.0, length: None, end, sink }
     }
 
     /// A feed of something that is open already.
-    pub(crate) fn open(ring: Ring, end: Arc<OnceLock<End>>) -> Self {
-        Self { ring: Some(ring), arrival: None, marks: None, gain: 1.0, length: None, end, sink: None }
+    pub(crate) fn open(ring: Ring, end: Arc<Ending>) -> Self {
+        Self { ring: Some(ring), arrival: None, marks: None, passed: 0, gain: 1.0, length: None, end, sink: None }
     }
 
     /// How the source ended, if it has: everything that it yielded is in the ring by then.
@@ -89,17 +92,11 @@ impl Feed {
     /// Ask before looking at the ring, not after: the answer covers what was pushed before.
     pub(crate) fn end(&self) -> Option<&End> {
         const FINISHED: &End = &Ok(());
-        const DESERTED: &End = &Err(SourceError::Deserted);
         if let Some(Ring::Tap(tap)) = &self.ring {
             return tap.is_closed().then_some(FINISHED);
         }
-        match self.end.get() {
-            Some(end) => Some(end),
-            None if self.arrival.as_ref().is_some_and(Consumer::is_abandoned) => {
-                Some(if self.sink.is_some() { FINISHED } else { DESERTED })
-            }
-            None => None,
-        }
+        let is_dropped = || self.sink.is_some() && self.arrival.as_ref().is_some_and(Consumer::is_abandoned);
+        self.end.get().or_else(|| is_dropped().then_some(FINISHED))
     }
 
     /// What it carries, once the source is open.
@@ -131,12 +128,17 @@ impl Feed {
 
     /// The next mark.
     pub(crate) fn next_mark(&self) -> Option<&Mark> {
+        if self.end.marks() == self.passed {
+            return None;
+        }
         self.marks.as_ref()?.peek().ok()
     }
 
     /// Takes the next mark.
     pub(crate) fn pop_mark(&mut self) -> Option<Mark> {
-        self.marks.as_mut()?.pop().ok()
+        let mark = self.marks.as_mut()?.pop().ok()?;
+        self.passed = self.passed.wrapping_add(1);
+        Some(mark)
     }
 
     /// At the beginning of whatever a track does in a period of so many `frames`: what is live looks whether its time has

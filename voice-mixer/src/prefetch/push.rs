@@ -1,15 +1,16 @@
 //! PCM that is pushed from outside while it is being played: speech of an agent.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rtrb::{Producer, RingBuffer};
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
 use super::Feed;
-use super::feed::{End, Ring};
+use super::ending::Ending;
+use super::feed::Ring;
 use crate::opus::time as time_at_48k;
 use crate::resample::{Converter, RATES};
 use crate::source::{sample, time};
@@ -57,7 +58,7 @@ pub fn pcm_sink(config: PushConfig, on_drain: Arc<dyn Fn() + Send + Sync>) -> Re
     let capacity = sample(capacity.clamp(MIN_CAPACITY, MAX_CAPACITY), SAMPLE_RATE);
     let part = |length: Duration| sample(length, SAMPLE_RATE).min(capacity / 2);
     let (ring, consumer) = RingBuffer::new((capacity + SPARE) as usize * CHANNELS);
-    let (shared, end) = (Arc::<Shared>::default(), Arc::<OnceLock<End>>::default());
+    let (shared, end) = (Arc::<Shared>::default(), Arc::<Ending>::default());
     let outlet = Outlet::new(
         consumer,
         Arc::clone(&shared),
@@ -92,7 +93,7 @@ pub fn pcm_sink(config: PushConfig, on_drain: Arc<dyn Fn() + Send + Sync>) -> Re
 pub struct PcmPusher {
     ring: Producer<f32>,
     shared: Arc<Shared>,
-    end: Arc<OnceLock<End>>,
+    end: Arc<Ending>,
     converter: Converter,
     rate: u32,
     channels: u16,
@@ -213,7 +214,7 @@ impl PcmPusher {
     pub fn finish(&mut self) {
         if self.end.get().is_none() {
             self.complete();
-            let _ = self.end.set(Ok(()));
+            self.end.set(Ok(()));
         }
     }
 

@@ -1,10 +1,11 @@
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtrb::{Producer, RingBuffer};
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
+use super::ending::Ending;
 use super::feed::{Arrived, End, Ring};
 use super::mark::{Mark, MarkKind};
 use super::record::{HEADER, Record};
@@ -49,7 +50,7 @@ pub struct Reader {
     /// Audible samples that went towards the ring, and how many of them had when the source last began again.
     yielded: u64,
     began: u64,
-    end: Arc<OnceLock<End>>,
+    end: Arc<Ending>,
     /// The source has nothing more; what is pending goes first.
     drained: Option<End>,
 }
@@ -133,7 +134,7 @@ impl Reader {
                 Err(error) => Step::Failed(error.clone()),
             };
             // Set once per connection: the branch above returns from then on.
-            let _ = self.end.set(end);
+            self.end.set(end);
             return step;
         }
         if !self.source.is_ready() {
@@ -174,16 +175,17 @@ impl Reader {
 
     /// Ends the feed with `error`, after what is in the ring: for a source that panicked.
     pub fn fail(&mut self, error: SourceError) {
-        let _ = self.end.set(Err(error));
+        self.end.set(Err(error));
     }
 
     /// Moves what is pending into the ring; `None` when nothing is.
     fn deliver(&mut self) -> Option<Step> {
-        if let (Some(marks), Some(mark)) = (&mut self.marks, self.mark.take())
-            && let Err(rtrb::PushError::Full(mark)) = marks.push(mark)
-        {
-            self.mark = Some(mark);
-            return Some(Step::Full);
+        if let (Some(marks), Some(mark)) = (&mut self.marks, self.mark.take()) {
+            if let Err(rtrb::PushError::Full(mark)) = marks.push(mark) {
+                self.mark = Some(mark);
+                return Some(Step::Full);
+            }
+            self.end.mark();
         }
         match (&mut self.ring, self.record) {
             (Some(Inlet::Pcm(ring)), _) if self.pushed < self.pending.len() => {
@@ -345,15 +347,22 @@ impl Reader {
     }
 }
 
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Nobody reads on; a source that had ended keeps its end.
+        self.end.set(Err(SourceError::Deserted));
+    }
+}
+
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("info", &self.info).field("end", &self.end.get()).finish_non_exhaustive()
     }
 }
 
-fn connection() -> (Producer<Arrived>, Arc<OnceLock<End>>, Feed) {
+fn connection() -> (Producer<Arrived>, Arc<Ending>, Feed) {
     let (producer, consumer) = RingBuffer::new(1);
-    let end = Arc::new(OnceLock::new());
+    let end = Arc::<Ending>::default();
     (producer, Arc::clone(&end), Feed::new(consumer, end, None))
 }
 

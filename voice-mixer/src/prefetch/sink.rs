@@ -1,6 +1,5 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ pub fn sink(capacity: Duration, on_drain: Arc<dyn Fn() + Send + Sync>) -> (Pushe
     let _ = arrival.push(Arrived::from(Ring::Opus(consumer)));
     let queued = Arc::new(AtomicU32::new(0));
     let side = SinkSide { queued: Arc::clone(&queued), on_drain };
-    let feed = Feed::new(arrived, Arc::new(OnceLock::new()), Some(side));
+    let feed = Feed::new(arrived, Arc::default(), Some(side));
     (Pusher { ring: producer, queued, capacity, arrival }, feed)
 }
 
