@@ -11,6 +11,7 @@
 mod stage;
 
 use stage::{Ears, Result, Sound, Stage, argument_or, ms, promise};
+use tokio::time::Instant;
 use voice_client::effects::{
     ChannelMix, Compressor, Distortion, Effect, Equalizer, HighPass, Karaoke, LowPass, Reverb, Rotation, Timescale,
     Tremolo, Vibrato, Volume,
@@ -54,9 +55,9 @@ async fn play(call: &Call, ears: &mut Ears) -> Result<()> {
     ];
     for (name, timescale) in timescales {
         track.set_timescale(timescale)?;
-        let from = track.played();
+        let (from, start) = (track.played(), Instant::now());
         let heard = hear(ears).await;
-        let pace = (track.played() - from).as_secs_f64() / 0.5;
+        let pace = (track.played() - from).as_secs_f64() / start.elapsed().as_secs_f64();
         println!("{name:22} {heard}  {:5.0} Hz  {}  pace {pace:.1}", heard.pitch(), heard.bands());
         let wanted = f64::from(timescale.speed * timescale.rate);
         promise((pace / wanted - 1.0).abs() < 0.25, "the source is played at the pace that was asked for")?;

@@ -13,7 +13,7 @@ mod stage;
 use std::time::Duration;
 
 use stage::{Ears, Result, Stage, argument_or, ms, promise, secs};
-use voice_client::{Call, PlayOptions, Track, TrackEnd, TrackEvent};
+use voice_client::{Call, Phase, PlayOptions, Track, TrackEnd, TrackEvent};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -35,6 +35,11 @@ async fn play(call: &Call, ears: &mut Ears) -> Result<()> {
         if event == TrackEvent::Started {
             break;
         }
+    }
+    if track.phase() == Phase::Ended
+        && let TrackEnd::Failed(error) = track.ended().await
+    {
+        return Err(error.to_string().into());
     }
     if let Some(info) = track.info() {
         let title = track.metadata().and_then(|metadata| metadata.title).unwrap_or_else(|| "no title".into());

@@ -8,13 +8,18 @@ pub(crate) fn run() -> Result<(), Failure> {
     cmake::ensure()?;
     let target = run::target()?;
     let programs = run::release(&["--example", "demo"])?;
-    let report = target.join("demo").join("report.html");
-    // One of an earlier run would be taken for this one's.
-    let _ = std::fs::remove_file(&report);
+    let pages = ["report.html", "effects.html"].map(|page| target.join("demo").join(page));
+    for page in &pages {
+        // One of an earlier run would be taken for this one's.
+        let _ = std::fs::remove_file(page);
+    }
     let mut demo = std::process::Command::new(run::named(&programs, "demo")?);
     let outcome = run::run(demo.current_dir(run::root()).env("CARGO_TARGET_DIR", &target));
-    if report.exists() {
-        println!("\nreport: {}", report.display());
+    println!();
+    for (name, page) in ["report", "effects"].iter().zip(&pages) {
+        if page.exists() {
+            println!("{name}: {}", page.display());
+        }
     }
     outcome
 }

@@ -154,7 +154,7 @@ impl Treatment {
         let mut pcm = song.to_vec();
         match self {
             Self::Effect(effect) => Chain::new(std::slice::from_ref(effect))?.process(&mut pcm),
-            Self::Timescale(timescale) => pcm = stretched(song, &mut *Box::new(Stretch::new(*timescale)?)),
+            Self::Timescale(timescale) => pcm = stretched(song, &mut Stretch::new(*timescale)?),
             Self::Limiter(louder, settings) => {
                 pcm.iter_mut().for_each(|sample| *sample *= louder);
                 let mut limiter = Limiter::new(*settings)?;
