@@ -176,7 +176,7 @@ impl Queue {
         self.player.queued(|queue| queue.markers())
     }
 
-    /// What was played, latest last.
+    /// What was played, the latest first.
     pub fn history(&self) -> Vec<Item> {
         self.player.queued(|queue| queue.history())
     }

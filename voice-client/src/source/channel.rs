@@ -1,3 +1,5 @@
+//! Opus packets out of a channel.
+
 use std::fmt;
 use std::time::Duration;
 

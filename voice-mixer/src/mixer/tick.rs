@@ -80,20 +80,24 @@ impl Mixer {
 
     /// Lets those go that are over, those begin whose turn has come, and asks all what they want.
     fn plan(&mut self, period: usize) -> Plan {
+        if self.tracks.iter().any(|(_, track)| track.waits_for().is_some()) {
+            self.ask(period);
+            self.begin_crossfades(period);
+        }
+        self.ask(period)
+    }
+
+    fn ask(&mut self, period: usize) -> Plan {
+        let mut plan = Plan { sounding: 0, muted: false, lone: None };
         let mut index = 0;
         while let Some((_, track)) = self.tracks.get_mut(index) {
-            if track.activity(period) == Activity::Over {
-                let stopped = track.is_stopping().then_some(super::Ended::Stopped);
-                self.retire(index, stopped);
-            } else {
-                index += 1;
-            }
-        }
-        self.begin_crossfades(period);
-        let mut plan = Plan { sounding: 0, muted: false, lone: None };
-        for (index, (_, track)) in self.tracks.iter_mut().enumerate() {
             match track.activity(period) {
-                Activity::Over | Activity::Silent => {}
+                Activity::Over => {
+                    let stopped = track.is_stopping().then_some(super::Ended::Stopped);
+                    self.retire(index, stopped);
+                    continue;
+                }
+                Activity::Silent => {}
                 Activity::Muted => plan.muted = true,
                 Activity::Mixed => plan.sounding += 1,
                 Activity::Passing => {
@@ -101,6 +105,7 @@ impl Mixer {
                     plan.lone = Some(index);
                 }
             }
+            index += 1;
         }
         plan
     }
@@ -173,7 +178,7 @@ impl Mixer {
         self.stats.passthrough_frames += 1;
         self.encode.pause();
         self.ceiling.reset();
-        if track.activity(period) == Activity::Over {
+        if track.feed().end().is_some() && track.activity(period) == Activity::Over {
             self.retire(index, None);
         }
         Tick::Frame { len, samples: samples as u32, more }
