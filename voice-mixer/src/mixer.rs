@@ -45,6 +45,8 @@ pub struct Mixer {
     ahead: usize,
     /// They were mixed, so that all tracks have played them; a packet that passes is one track's.
     mixed_ahead: bool,
+    /// Nothing was sent for them: the encoder had nothing to say.
+    unsent: bool,
     more: bool,
     /// Whose packet was sent unmixed last.
     passing: Option<TrackId>,
@@ -131,6 +133,7 @@ impl Mixer {
             encode: Encode::new(config),
             ahead: 0,
             mixed_ahead: false,
+            unsent: false,
             more: false,
             passing: None,
             solo: None,
@@ -338,7 +341,10 @@ impl Mixer {
     pub fn is_idle(&self) -> bool {
         let nothing_left = self.ahead < self.period() && self.tail == 0;
         let nothing_to_say = self.ended.is_empty();
-        nothing_left && nothing_to_say && self.tracks.iter().all(|(_, track)| track.is_resting())
+        // One that waits for a track that is not there begins with the next tick.
+        let is_lost = |track: &Track| track.waits_for().is_some_and(|(before, _)| self.index(before).is_none());
+        let rests = |track: &Track| track.is_resting() && !is_lost(track);
+        nothing_left && nothing_to_say && self.tracks.iter().all(|(_, track)| rests(track))
     }
 
     /// Whether packets are pushed into a track, by somebody who keeps time with it.
@@ -364,7 +370,7 @@ impl Mixer {
             let mut fading = false;
             for rack in racks {
                 if let Some(chain) = rack.take_spent() {
-                    return Some(Spent::Effects(Box::new(chain)));
+                    return Some(Spent::Effects(chain));
                 }
                 fading |= rack.is_fading();
             }
@@ -387,6 +393,7 @@ impl Mixer {
                 next.begin(0);
             }
         }
+        track.finish();
         self.ended.push_back((id, ended, track));
     }
 

@@ -15,6 +15,7 @@ mod fade;
 mod gauge;
 mod play;
 mod timer;
+mod turn;
 
 use fade::Fade;
 pub use gauge::{Gauge, Phase};
@@ -69,8 +70,8 @@ pub struct Track {
     group: GroupId,
     rack: Rack,
     stretch: Option<Box<Stretch>>,
-    /// Speed and pitch are the source's own again: what the stretch holds is played, nothing more goes through it.
-    unstretching: bool,
+    /// Speed and pitch were the source's own: what the stretch holds is played before anything else is.
+    draining: bool,
     /// On the way to or from another track.
     fade: Option<Fade>,
     cue: Cue,
@@ -92,8 +93,12 @@ pub struct Track {
     elapsed: u64,
     /// It ends here: repetitions that were read ahead are not wanted any more.
     cut: bool,
-    /// It was mixed in this period, behind the one that it waited for.
-    joined: bool,
+    /// It is to be mixed in this period from this frame on, behind the one that it waited for.
+    joined: Option<usize>,
+    /// It goes on where another one ended, so that its first packet is not put where it could pass later.
+    follows: bool,
+    /// Frames that it played in this period, without what effects sounded on.
+    heard: usize,
     /// It fades out, to be removed when that is done.
     stopping: bool,
     dry: bool,
@@ -130,7 +135,7 @@ impl Track {
             group: GroupId::MUSIC,
             rack: Rack::new(),
             stretch: None,
-            unstretching: false,
+            draining: false,
             fade: None,
             cue: Cue::Now,
             loops: Loops::default(),
@@ -145,7 +150,9 @@ impl Track {
             was_dry: false,
             elapsed: 0,
             cut: false,
-            joined: false,
+            joined: None,
+            follows: false,
+            heard: 0,
             stopping: false,
             dry: false,
             tail: 0,
@@ -170,6 +177,7 @@ impl Track {
     pub fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
         self.gain = Gain::new(self.level());
+        self.tell_gauge();
         self
     }
 
@@ -221,6 +229,7 @@ impl Track {
     #[must_use]
     pub fn position(mut self, position: Duration) -> Self {
         (self.base, self.told) = (position, position);
+        self.tell_gauge();
         self
     }
 
@@ -254,9 +263,7 @@ impl Track {
             Some(Kind::Packets) if self.is_mixed() => self.gain.ramp_within(level, frames as u64),
             _ => self.gain = Gain::new(level),
         }
-        if self.is_paused() {
-            self.gauge.0.set_phase(Phase::Paused);
-        }
+        self.tell_gauge();
         true
     }
 
@@ -290,9 +297,9 @@ impl Track {
             self.stretch = fresh;
             return None;
         };
-        self.unstretching = timescale.is_neutral();
         // The fresh one has the same settings: they were checked when it was made.
         let _ = stretch.set(timescale);
+        self.draining |= timescale.is_neutral() && stretch.held() > 0;
         fresh
     }
 
@@ -312,6 +319,7 @@ impl Track {
         if let Some(stretch) = &mut self.stretch {
             stretch.reset();
         }
+        self.draining = false;
         if self.paused {
             self.gain = Gain::new(0.0);
         }
@@ -334,20 +342,6 @@ impl Track {
         self.decoded() as u64 + self.stretch.as_ref().map_or(0, |stretch| stretch.held())
     }
 
-    /// Samples until its end, when that is known: it does not repeat, and its length is known or all of it is here.
-    pub(crate) fn remaining(&mut self) -> Option<u64> {
-        if self.loops != Loops::Times(0) {
-            return None;
-        }
-        let speed = self.stretch.as_ref().map_or(1.0, |stretch| stretch.settings().tempo());
-        let source = if self.feed.end().is_some() && self.feed.kind() == Some(Kind::Pcm) {
-            self.feed.frames() as u64 + self.held()
-        } else {
-            self.feed.length()?.saturating_sub(sample(self.place(), SAMPLE_RATE))
-        };
-        Some((source as f64 / speed) as u64)
-    }
-
     pub(crate) fn is_paused(&self) -> bool {
         self.paused && self.gain.is_steady()
     }
@@ -361,53 +355,9 @@ impl Track {
         self.cut
     }
 
-    /// Whether it could begin at once.
-    pub(crate) fn is_ready(&mut self, frames: usize) -> bool {
-        match self.feed.kind() {
-            None => false,
-            Some(Kind::Pcm) => self.feed.frames() >= frames,
-            Some(Kind::Packets) => !self.feed.is_empty(),
-        }
-    }
-
-    /// It begins in the middle of a period, where the one before ended.
-    pub(crate) fn join(&mut self) {
-        self.joined = true;
-    }
-
-    /// Whether it was mixed in this period already, because the one before ended in it. `from` is where it is wanted now.
-    pub(crate) fn has_joined(&mut self, from: usize) -> bool {
-        from == 0 && std::mem::take(&mut self.joined)
-    }
-
-    /// The track that it waits for, and over how many samples the two fade into each other.
-    pub(crate) fn waits_for(&self) -> Option<(TrackId, u64)> {
-        match self.cue {
-            Cue::After { track, crossfade } => Some((track, sample(crossfade, SAMPLE_RATE))),
-            Cue::Now | Cue::Held => None,
-        }
-    }
-
-    pub(crate) fn set_cue(&mut self, cue: Cue) {
-        self.cue = cue;
-    }
-
-    /// Lets it begin, fading in over so many samples.
-    pub(crate) fn begin(&mut self, crossfade: u64) {
-        self.cue = Cue::Now;
-        if crossfade > 0 {
-            self.fade = Some(Fade::inward(crossfade));
-        }
-    }
-
-    /// Lets it fade out over its last samples.
-    pub(crate) fn give_way(&mut self, crossfade: u64) {
-        self.fade = Some(Fade::outward(crossfade));
-    }
-
     /// Paused, waiting for another one, or a sink that nobody has pushed anything into.
     pub(crate) fn is_resting(&self) -> bool {
-        self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.decoded() == 0)
+        self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.held() == 0 && self.tail == 0)
     }
 
     /// A sink that is not paused, and has packets.
@@ -436,7 +386,7 @@ impl Track {
     fn tell_gauge(&self) {
         let phase = match () {
             () if self.is_paused() => Phase::Paused,
-            () if self.started => Phase::Playing,
+            () if self.started && self.cue == Cue::Now => Phase::Playing,
             () => Phase::Waiting,
         };
         self.gauge.0.set(phase, self.place(), self.played());

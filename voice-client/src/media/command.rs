@@ -160,7 +160,7 @@ pub enum Removed {
 impl Command {
     /// Lets a mixer do it; what is not needed any more comes back. Commands that are not for the mixer do nothing.
     pub(super) fn apply(self, mixer: &mut Mixer) -> Option<Removed> {
-        let effects = |chain: Option<Chain>| chain.map(|chain| Removed::Spent(Spent::Effects(Box::new(chain))));
+        let effects = |chain: Option<Chain>| chain.map(|chain| Removed::Spent(Spent::Effects(chain)));
         match self {
             Command::Add { id, track } => return mixer.add(id, *track).map(|it| Removed::Track(id, Box::new(it))),
             Command::Stop { id, ramp } => mixer.stop(id, ramp),

@@ -144,6 +144,18 @@ impl Stretch {
         Rendered { frames: done, consumed: self.input.taken - before }
     }
 
+    /// Fills `out` with what is left of the sound, without a jump before what the source has next: for settings that change
+    /// nothing any more. All of it was played when fewer frames come out than asked for; [`reset`](Self::reset) it then.
+    pub(crate) fn drain(&mut self, out: &mut [f32]) -> usize {
+        let left = self.input.left().round().max(0.0) as u64;
+        self.fill(self.end() + left, &mut |_| 0, true);
+        let (out, _) = out.as_chunks_mut::<CHANNELS>();
+        let there = self.end().saturating_sub(self.from + self.at as u64) as usize;
+        let count = out.len().min(there);
+        self.play(&mut out[..count]);
+        count
+    }
+
     /// Frames taken from the source that are still to be heard: what is heard now is the source's frame `consumed - held`.
     pub fn held(&self) -> u64 {
         (self.input.taken as f64 - self.course.place(self.now())).max(0.0).round() as u64

@@ -8,13 +8,15 @@ pub(super) struct Ceiling {
     clip: SoftClip,
     clipping: bool,
     limiter: Option<Box<Limiter>>,
+    /// It has heard something since it was last reset.
+    used: bool,
     /// The way that was left in this tick: faded from.
     left: Option<Option<Box<Limiter>>>,
 }
 
 impl Ceiling {
     pub(super) fn new() -> Self {
-        Self { clip: SoftClip::new(Channels::Stereo), clipping: false, limiter: None, left: None }
+        Self { clip: SoftClip::new(Channels::Stereo), clipping: false, limiter: None, used: false, left: None }
     }
 
     /// Limits with this from now on, or clips softly without one; returns a limiter that is not needed.
@@ -35,8 +37,19 @@ impl Ceiling {
         self.limiter.as_ref().map_or(0, |limiter| limiter.delay())
     }
 
+    /// Forgets what it has heard, when something else than what comes out of it is on the wire.
+    pub(super) fn reset(&mut self) {
+        if std::mem::take(&mut self.used) {
+            (self.clip, self.clipping) = (SoftClip::new(Channels::Stereo), false);
+            if let Some(limiter) = &mut self.limiter {
+                limiter.reset();
+            }
+        }
+    }
+
     /// Brings `sum` into full scale; `scratch` is as long. Returns a limiter that is not needed any more.
     pub(super) fn apply(&mut self, sum: &mut [f32], scratch: &mut [f32]) -> Option<Box<Limiter>> {
+        self.used = true;
         let mut left = self.left.take();
         if let Some(left) = &mut left {
             scratch.copy_from_slice(sum);

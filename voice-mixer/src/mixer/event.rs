@@ -47,23 +47,28 @@ impl From<Happened> for TrackEvent {
 /// Events that wait to be asked for. More are dropped and counted: they are asked for after each tick.
 pub(super) struct Happenings {
     queue: VecDeque<(TrackId, TrackEvent)>,
+    bound: usize,
     pub(super) missed: u64,
 }
 
-const BOUND: usize = 64;
+/// Events that wait at most: four a track, whether there are few tracks or many.
+const PER_TRACK: usize = 4;
+const LEAST: usize = 16;
+const MOST: usize = 1_024;
 
 impl Happenings {
     pub(super) fn new() -> Self {
-        Self { queue: VecDeque::new(), missed: 0 }
+        Self { queue: VecDeque::new(), bound: 0, missed: 0 }
     }
 
     /// Makes room for so many tracks, of which each can have a few things to say in a tick.
     pub(super) fn reserve(&mut self, tracks: usize) {
-        self.queue.reserve(BOUND.min(4 * tracks));
+        self.bound = self.bound.max((PER_TRACK * tracks).clamp(LEAST, MOST));
+        self.queue.reserve(self.bound - self.queue.len());
     }
 
     pub(super) fn push(&mut self, id: TrackId, event: TrackEvent) {
-        if self.queue.len() < self.queue.capacity() {
+        if self.queue.len() < self.bound {
             self.queue.push_back((id, event));
         } else {
             self.missed += 1;
@@ -82,7 +87,7 @@ pub enum Spent {
     /// A track.
     Track(TrackId, Box<Track>),
     /// Effects.
-    Effects(Box<Chain>),
+    Effects(Chain),
     /// A stretch that was not needed.
     Stretch(Box<Stretch>),
     /// A limiter.

@@ -154,16 +154,15 @@ impl Group {
 
     /// Applies effects and volume, after all of its tracks were mixed; `true` when there is anything to be added up.
     pub(super) fn process(&mut self, frames: usize) -> bool {
-        if self.used {
-            self.tail = self.rack.tail();
-        } else if self.tail == 0 {
+        let fed = std::mem::replace(&mut self.used, true);
+        if !fed && self.tail == 0 {
+            self.used = false;
             return false;
-        } else {
-            self.tail = self.tail.saturating_sub(frames as u32);
         }
-        self.used = true;
         let buffer = &mut self.buffer[..frames * CHANNELS];
         self.rack.process(buffer);
+        let tail = self.rack.tail();
+        self.tail = if fed { tail } else { self.tail.saturating_sub(frames as u32).min(tail) };
         self.gain.apply(buffer);
         if self.is_trigger {
             self.peak = buffer.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));

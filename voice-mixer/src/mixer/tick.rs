@@ -54,20 +54,23 @@ impl Mixer {
         let holding = self.ahead >= period;
         if holding && self.mixed_ahead {
             self.ahead -= period;
-            return Tick::Hold;
+            return if self.unsent { Tick::Idle } else { Tick::Hold };
         }
         let plan = self.plan(period);
         let passing = plan.lone.filter(|_| plan.sounding == 1).filter(|index| self.can_pass(*index));
         if plan.muted && (holding || passing.is_some() || (plan.sounding == 0 && self.tail == 0)) {
             self.run_muted(period);
         }
+        if !holding && passing.is_none() && (plan.sounding > 0 || self.tail > 0) {
+            return self.mix(plan.lone.filter(|_| plan.sounding == 1), out);
+        }
+        self.groups.iter_mut().for_each(|group| group.pass_time(period));
         if holding {
             self.ahead -= period;
             return Tick::Hold;
         }
         match passing {
             Some(index) => self.pass(index, out),
-            None if plan.sounding > 0 || self.tail > 0 => self.mix(plan.lone.filter(|_| plan.sounding == 1), out),
             None => {
                 self.passing = None;
                 Tick::Idle
@@ -110,9 +113,17 @@ impl Mixer {
                 self.tracks[index].1.begin(0);
                 continue;
             };
-            if crossfade == 0 || !self.tracks[index].1.is_ready(period) {
+            if self.tracks[other].1.is_played_out() {
+                self.tracks[index].1.begin(0);
                 continue;
             }
+            if crossfade == 0 || !self.tracks[index].1.is_ready(period) || !self.tracks[other].1.is_under_way() {
+                continue;
+            }
+            // Neither fades over more than half of it.
+            let halves =
+                [self.tracks[other].1.whole(), self.tracks[index].1.remaining()].map(|whole| whole.map(|it| it / 2));
+            let crossfade = halves.into_iter().flatten().fold(crossfade, u64::min);
             let Some(left) = self.tracks[other].1.remaining().filter(|left| *left <= crossfade) else { continue };
             self.tracks[other].1.give_way(left.max(1));
             self.tracks[index].1.begin(left.max(1));
@@ -162,6 +173,7 @@ impl Mixer {
         (self.more, self.passing, self.solo, self.tail) = (more, Some(*id), None, 0);
         self.stats.passthrough_frames += 1;
         self.encode.pause();
+        self.ceiling.reset();
         if track.activity(period) == Activity::Over {
             self.retire(index, None);
         }
@@ -189,11 +201,12 @@ impl Mixer {
         let len = self.encode.encode(&buffers.frame[..frame * CHANNELS], out);
         self.buffers = Some(buffers);
         (self.passing, self.solo) = (None, if let Heard::One(id) = heard { Some(id) } else { None });
+        let tail = self.groups.iter().map(|group| group.tail()).max().unwrap_or(0) + self.rack.tail() + lag as u32;
         self.tail = match heard {
-            Heard::Nobody => self.tail.saturating_sub(frame as u32),
-            _ => self.groups.iter().map(|group| group.tail()).max().unwrap_or(0) + self.rack.tail() + lag as u32,
+            Heard::Nobody => self.tail.saturating_sub(frame as u32).min(tail),
+            _ => tail,
         };
-        (self.ahead, self.mixed_ahead) = (self.ahead + frame - period, true);
+        (self.ahead, self.mixed_ahead, self.unsent) = (self.ahead + frame - period, true, len.is_none());
         match len {
             Some(len) => {
                 self.stats.encoded_frames += 1;
@@ -222,30 +235,32 @@ impl Mixer {
         sum.fill(0.0);
         self.groups.iter_mut().for_each(|group| group.begin(period));
         let mut heard = Heard::Nobody;
-        let mut index = 0;
-        while index < self.tracks.len() {
-            let mut next = Some((index, 0));
-            index += 1;
-            // One that ends in the middle lets the one that waits for it begin there.
-            while let Some((at, from)) = next.take() {
-                let played = self.render_track(at, from, sum, scratch, &mut heard);
-                let Some((id, track)) = self.tracks.get_mut(at) else { break };
-                if track.activity(period) != Activity::Over {
-                    continue;
+        let mut turn = 0;
+        loop {
+            // Those whose turn was over when the one that they wait for ended in this period; then the next in the row.
+            let late = self.tracks[..turn].iter().position(|(_, track)| track.has_joined());
+            let index = late.unwrap_or(turn);
+            turn += usize::from(late.is_none());
+            let Some((_, track)) = self.tracks.get_mut(index) else { break };
+            let from = track.take_join();
+            let played = self.render_track(index, from, sum, scratch, &mut heard);
+            let Some((id, track)) = self.tracks.get_mut(index) else { break };
+            let over = track.activity(period) == Activity::Over;
+            if !over && !track.is_played_out() {
+                continue;
+            }
+            // Effects may sound on; the next one begins where the audio ended.
+            let end = (from + if over { played } else { track.heard() }).min(period);
+            let (id, stopped) = (*id, track.is_stopping().then_some(super::Ended::Stopped));
+            for (_, next) in &mut self.tracks {
+                if next.waits_for().is_some_and(|(before, _)| before == id) {
+                    next.begin(0);
+                    next.join(end);
                 }
-                let (id, stopped) = (*id, track.is_stopping().then_some(super::Ended::Stopped));
-                let follower =
-                    self.tracks.iter().position(|(_, next)| next.waits_for().is_some_and(|(it, _)| it == id));
-                self.retire(at, stopped);
-                index -= usize::from(at < index);
-                next = follower.map(|follower| (follower - usize::from(at < follower), (from + played).min(period)));
-                if let Some((follower, _)) = next
-                    && follower >= index
-                    && let Some((_, track)) = self.tracks.get_mut(follower)
-                {
-                    // Its own turn in this period is still to come.
-                    track.join();
-                }
+            }
+            if over {
+                self.retire(index, stopped);
+                turn -= 1;
             }
         }
         for index in 0..self.groups.len() {
@@ -280,9 +295,6 @@ impl Mixer {
     ) -> usize {
         let (period, lag) = (sum.len() / CHANNELS, self.lag());
         let Some((id, track)) = self.tracks.get_mut(index) else { return 0 };
-        if track.has_joined(from) {
-            return 0;
-        }
         let activity = track.activity(period);
         if matches!(activity, Activity::Silent | Activity::Over) {
             return 0;

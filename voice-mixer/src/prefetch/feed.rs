@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use rtrb::Consumer;
 use voice_model::CHANNELS;
 
-use super::mark::Mark;
+use super::mark::{Mark, MarkKind};
 use super::record::{HEADER, Record};
 use crate::SourceError;
 
@@ -98,11 +98,6 @@ impl Feed {
         })
     }
 
-    /// Whether the source has been opened, and [`kind`](Self::kind) asked since.
-    pub(crate) fn is_open(&self) -> bool {
-        self.ring.is_some()
-    }
-
     /// What brings it to the loudness that was asked for.
     pub(crate) fn gain(&self) -> f32 {
         self.gain
@@ -121,6 +116,15 @@ impl Feed {
     /// Takes the next mark.
     pub(crate) fn pop_mark(&mut self) -> Option<Mark> {
         self.marks.as_mut()?.pop().ok()
+    }
+
+    /// Where the source begins again for the time after so many `repetitions`, as far as that has been read.
+    pub(crate) fn seam(&mut self, repetitions: u32) -> Option<u64> {
+        let marks = self.marks.as_mut()?;
+        let chunk = marks.read_chunk(marks.slots()).ok()?;
+        let (first, second) = chunk.as_slices();
+        let seams = first.iter().chain(second).filter(|mark| matches!(mark.kind, MarkKind::Looped));
+        seams.map(|mark| mark.at).nth(repetitions as usize)
     }
 
     /// Whether nothing is in the ring now.

@@ -1,11 +1,14 @@
 //! What a track does in a tick: says what it wants, is mixed, or passes a packet on.
 
+use std::time::Duration;
+
 use voice_model::CHANNELS;
 
 use super::{Cue, TimerId, Track};
-use crate::Metadata;
 use crate::decode::Decode;
+use crate::gain::Gain;
 use crate::prefetch::{Kind, Loops, MarkKind, Record};
+use crate::{Metadata, opus};
 
 /// What a track has to say to this tick.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +43,10 @@ impl Track {
             return Activity::Over;
         }
         if self.is_paused() || self.cue != Cue::Now {
-            return Activity::Silent;
+            return self.silent();
         }
+        // Whether a repetition that is not wanted is next.
+        self.until_cut(1);
         let ended = self.feed.end().is_some();
         let kind = self.feed.kind();
         let held = self.held();
@@ -55,8 +60,8 @@ impl Track {
             Activity::Over
         } else if self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward()) {
             Activity::Over
-        } else if (self.feed.is_sink() && empty) || !(self.started || ready || ended) {
-            Activity::Silent
+        } else if (self.feed.is_sink() && empty && self.tail == 0) || !(self.started || ready || ended) {
+            self.silent()
         } else if self.gain.is_silent() {
             Activity::Muted
         } else if kind == Some(Kind::Packets) && self.is_plain() && self.gain.is_unity() && self.feed.gain() == 1.0 {
@@ -66,10 +71,26 @@ impl Track {
         }
     }
 
+    /// It makes no sound now: nothing is left to fade out.
+    fn silent(&mut self) -> Activity {
+        if self.stopping {
+            return Activity::Over;
+        }
+        if self.paused && !self.gain.is_steady() {
+            self.gain = Gain::new(0.0);
+            self.tell_gauge();
+        }
+        Activity::Silent
+    }
+
     /// Whether nothing stands between its feed and its gain.
     fn is_plain(&self) -> bool {
-        let stretching = self.stretch.as_ref().is_some_and(|stretch| !self.unstretching || stretch.held() > 0);
-        !stretching && self.tail == 0 && self.rack.is_neutral() && self.fade.is_none_or(|fade| fade.is_done())
+        let stretching = self.stretch.as_ref().is_some_and(|stretch| !stretch.settings().is_neutral());
+        !stretching
+            && !self.draining
+            && self.tail == 0
+            && self.rack.is_neutral()
+            && self.fade.is_none_or(|fade| fade.is_done())
     }
 
     /// Whether what it plays is decoded, so that its beginning and end can be faded.
@@ -85,7 +106,7 @@ impl Track {
 
     /// Whether it is about to play its first packet.
     pub(crate) fn is_fresh(&self) -> bool {
-        !self.started && self.taken == 0
+        !self.started && self.taken == 0 && !self.follows
     }
 
     /// Decodes what an encoder with this `lag` must have heard before it can take over from packets that passed: the last
@@ -123,6 +144,7 @@ impl Track {
     pub(crate) fn mix(&mut self, sum: &mut [f32], scratch: &mut [f32]) -> usize {
         let frames = sum.len() / CHANNELS;
         let partial = self.feed.end().is_some() || self.feed.is_sink() || self.cut;
+        self.heard = 0;
         // A track that fades into silence plays no further than the fade goes.
         let fading = self.paused || self.stopping;
         let wanted = if fading { frames.min(self.gain.left() as usize) } else { frames };
@@ -133,8 +155,14 @@ impl Track {
             self.passed.clear();
             self.elapsed += played as u64;
         }
-        if played < wanted && !partial {
+        self.until_cut(1);
+        if played < wanted && !partial && !self.cut {
             self.ran_dry();
+            if fading {
+                // What is not there cannot fade out.
+                self.gain = Gain::new(0.0);
+                self.tell_gauge();
+            }
         }
         played
     }
@@ -158,28 +186,28 @@ impl Track {
             (Some(Kind::Packets), Some(decode)) => gain.add(decode.take(frames), level, &mut sum[..frames * CHANNELS]),
             _ => return 0,
         }
+        self.heard = frames;
         frames
     }
 
     /// Through speed, effects and fade.
     fn process(&mut self, wanted: usize, partial: bool, sum: &mut [f32], scratch: &mut [f32]) -> usize {
-        let scratch = &mut scratch[..wanted * CHANNELS];
-        let mut frames = self.render(partial, scratch);
-        if frames < wanted && !partial {
-            return 0;
-        }
+        let mut frames = self.render(partial, &mut scratch[..wanted * CHANNELS]);
+        self.heard = frames;
         if frames > 0 {
+            self.rack.process(&mut scratch[..frames * CHANNELS]);
             self.tail = self.rack.tail();
         }
-        if frames < wanted && (self.cut || self.feed.end().is_some()) {
+        if frames < wanted && (partial || self.cut) {
             // Effects still sound for a while when the audio is over.
             let sounding = (self.tail as usize).min(wanted - frames);
-            scratch[frames * CHANNELS..].fill(0.0);
-            self.tail -= sounding as u32;
+            let rest = &mut scratch[frames * CHANNELS..(frames + sounding) * CHANNELS];
+            rest.fill(0.0);
+            self.rack.process(rest);
+            self.tail = (self.tail - sounding as u32).min(self.rack.tail());
             frames += sounding;
         }
         let scratch = &mut scratch[..frames * CHANNELS];
-        self.rack.process(scratch);
         if let Some(fade) = &mut self.fade {
             fade.apply(scratch);
             if fade.is_done() && !fade.is_outward() {
@@ -195,16 +223,24 @@ impl Track {
         let wanted = out.len() / CHANNELS;
         let Some(mut stretch) = self.stretch.take() else { return self.take(wanted, partial, out) };
         let mut frames = 0;
-        if !self.unstretching {
-            let ended = partial && !self.feed.is_sink();
-            let rendered = stretch.render(out, &mut |input| self.take(input.len() / CHANNELS, true, input), ended);
-            frames = rendered.frames;
-        } else {
-            if stretch.held() > 0 {
-                frames = stretch.render(out, &mut |_| 0, true).frames;
-            }
+        if self.draining {
+            frames = stretch.drain(out);
             if frames < wanted {
-                frames += self.take(wanted - frames, partial, &mut out[frames * CHANNELS..]);
+                stretch.reset();
+                self.draining = false;
+            }
+        }
+        let rest = &mut out[frames * CHANNELS..];
+        if rest.is_empty() {
+            // What it holds is enough for this time.
+        } else if stretch.settings().is_neutral() {
+            frames += self.take(wanted - frames, partial, rest);
+        } else {
+            // A sink may get more at any time: only one that got nothing gives the rest away.
+            let ended = partial && !(self.feed.is_sink() && self.available(1, true) > 0);
+            frames += stretch.render(rest, &mut |input| self.take(input.len() / CHANNELS, true, input), ended).frames;
+            if ended && frames < wanted {
+                stretch.reset();
             }
         }
         self.stretch = Some(stretch);
@@ -252,17 +288,23 @@ impl Track {
     }
 
     /// At most so many frames as there are before a repetition that is not wanted any more.
-    fn until_cut(&self, wanted: usize) -> usize {
+    fn until_cut(&mut self, wanted: usize) -> usize {
         if self.cut {
             return 0;
         }
-        match self.feed.next_mark() {
-            Some(mark) if self.loops == Loops::Times(0) && matches!(mark.kind, MarkKind::Looped) => {
-                let at = self.taken - self.decoded() as u64;
-                wanted.min(mark.at.saturating_sub(at) as usize)
+        let Loops::Times(repetitions) = self.loops else { return wanted };
+        let Some(seam) = self.feed.seam(repetitions) else { return wanted };
+        let decoded = self.decoded() as u64;
+        let left = seam.saturating_sub(self.taken - decoded);
+        if left == 0 {
+            self.cut = true;
+            if let Some(decode) = &mut self.decode {
+                // Nothing of what comes behind the seam was played.
+                decode.forget();
+                self.taken -= decoded;
             }
-            _ => wanted,
         }
+        wanted.min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// Copies its next packet to `out`: its length and its samples. `None` when there is none.
@@ -286,7 +328,7 @@ impl Track {
 
     /// The next packet that fits into `room` and is heard; what does not, or is not, is dropped on the way.
     pub(crate) fn sendable(&mut self, room: usize) -> Option<Record> {
-        if self.cut {
+        if self.until_cut(1) == 0 {
             return None;
         }
         loop {
@@ -311,7 +353,7 @@ impl Track {
 
     /// Says what has happened to it since the last time, at the end of a tick.
     pub(crate) fn settle(&mut self, mut tell: impl FnMut(Happened)) {
-        if !self.announced && self.feed.is_open() {
+        if !self.announced && self.feed.kind().is_some() {
             self.announced = true;
             tell(Happened::Playable);
         }
@@ -328,27 +370,23 @@ impl Track {
         if !std::mem::replace(&mut self.was_started, true) {
             tell(Happened::Started);
         }
-        while self.feed.next_mark().is_some_and(|mark| mark.at <= self.taken.saturating_sub(self.held())) {
-            let Some(mark) = self.feed.pop_mark() else { break };
-            match mark.kind {
-                MarkKind::Metadata(metadata) => tell(Happened::Metadata(metadata)),
-                MarkKind::Looped if self.loops.take() => {
-                    (self.base, self.since) = (std::time::Duration::ZERO, mark.at);
+        while let Some(mark) = self.feed.next_mark() {
+            let (at, seam) = (mark.at, matches!(mark.kind, MarkKind::Looped));
+            if at > self.taken.saturating_sub(self.held()) || (seam && !self.loops.take()) {
+                break;
+            }
+            match self.feed.pop_mark().map(|mark| mark.kind) {
+                Some(MarkKind::Metadata(metadata)) => tell(Happened::Metadata(metadata)),
+                _ => {
+                    let end = self.base + opus::time(at.saturating_sub(self.since));
+                    self.timers.advance(0, self.told, end, |id| tell(Happened::Timer(id)));
+                    (self.base, self.since, self.told) = (Duration::ZERO, at, Duration::ZERO);
                     tell(Happened::Looped);
-                }
-                MarkKind::Looped => {
-                    self.cut = true;
-                    if let Some(decode) = &mut self.decode {
-                        decode.forget();
-                    }
-                    break;
                 }
             }
         }
-        let place = self.place();
-        if !self.timers.is_empty() {
-            self.timers.advance(self.elapsed, self.told, place, |id| tell(Happened::Timer(id)));
-        }
+        let place = self.place().max(self.told);
+        self.timers.advance(self.elapsed, self.told, place, |id| tell(Happened::Timer(id)));
         (self.elapsed, self.told) = (0, place);
         self.tell_gauge();
     }
