@@ -56,9 +56,8 @@ impl Track {
             Some(Kind::Pcm) => self.feed.frames() >= frames,
             Some(Kind::Packets) => !self.feed.is_empty(),
         };
-        if (ended || self.cut) && empty && self.tail == 0 {
-            Activity::Over
-        } else if self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward()) {
+        let faded = self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward());
+        if faded || ((ended || self.cut) && empty && self.tail == 0) {
             Activity::Over
         } else if (self.feed.is_sink() && empty && self.tail == 0) || !(self.started || ready || ended) {
             self.silent()

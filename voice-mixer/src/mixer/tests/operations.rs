@@ -275,11 +275,10 @@ proptest! {
 
     #[test]
     fn whatever_happens_each_track_ends_once_and_time_is_kept(operations in prop::collection::vec(operation(), 1..80)) {
-        println!("seed {SEED}");
         let mut world = World::new();
         for operation in operations {
-            world.apply(operation)?;
+            world.apply(operation).map_err(|error| TestCaseError::fail(format!("seed {SEED}: {error}")))?;
         }
-        world.finish()?;
+        world.finish().map_err(|error| TestCaseError::fail(format!("seed {SEED}: {error}")))?;
     }
 }
