@@ -40,7 +40,7 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, more: &Self) {
         self.audible += more.audible;
         self.oversized += more.oversized;
         self.undecodable += more.undecodable;
@@ -131,7 +131,7 @@ impl Decode {
                 return decoded;
             }
             let before = self.frames();
-            decoded.add(self.fill(feed, before + 1));
+            decoded.add(&self.fill(feed, before + 1));
             if self.frames() == before {
                 return decoded;
             }

@@ -265,6 +265,7 @@ impl Mixer {
     /// # Errors
     ///
     /// There is no such track (any more). Either way the feed that is not needed comes back, to be dropped elsewhere.
+    #[expect(clippy::result_large_err, reason = "the error is the feed itself, which must not be dropped here")]
     pub fn replace(&mut self, id: TrackId, feed: Feed, position: Duration) -> Result<Feed, Feed> {
         let Some(track) = self.track(id) else { return Err(feed) };
         let before = track.replace(feed, position);

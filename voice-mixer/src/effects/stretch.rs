@@ -39,6 +39,8 @@ pub struct Stretch {
     /// Where tempo has come to: `anchor + run * tempo`.
     anchor: f64,
     run: u64,
+    /// All that the source had has been heard.
+    over: bool,
 }
 
 /// What one call of [`Stretch::render`] came to.
@@ -89,6 +91,7 @@ impl Stretch {
             last: None,
             anchor: 0.0,
             run: 0,
+            over: false,
         })
     }
 
@@ -141,6 +144,8 @@ impl Stretch {
             done += count;
         }
         self.course.pass(self.now());
+        // The last few frames may be too few for a splice: they are over as well.
+        self.over = ended && done < out.len();
         Rendered { frames: done, consumed: self.input.taken - before }
     }
 
@@ -158,6 +163,9 @@ impl Stretch {
 
     /// Frames taken from the source that are still to be heard: what is heard now is the source's frame `consumed - held`.
     pub fn held(&self) -> u64 {
+        if self.over {
+            return 0;
+        }
         (self.input.taken as f64 - self.course.place(self.now())).max(0.0).round() as u64
     }
 
@@ -168,7 +176,7 @@ impl Stretch {
         self.course = Course::new(ratio);
         (self.base, self.len) = (0, 0);
         (self.from, self.length, self.at, self.last) = (0, length(tempo), 0, None);
-        (self.anchor, self.run) = (0.0, 0);
+        (self.anchor, self.run, self.over) = (0.0, 0, false);
     }
 
     /// Where tempo has come to, and where it will be some frames later.

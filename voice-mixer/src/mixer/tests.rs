@@ -202,8 +202,13 @@ fn roughness(samples: &[f32]) -> (f32, usize) {
 /// Compares sample by sample, and says where the first difference is.
 fn assert_same(heard: &[f32], wanted: &[f32], what: &str) {
     let differs = heard.iter().zip(wanted).position(|(heard, wanted)| heard != wanted);
-    assert_eq!(differs, None, "{what}: differs there, {:?} instead of {:?}",
-        differs.map(|at| &heard[at..(at + 4).min(heard.len())]), differs.map(|at| &wanted[at..(at + 4).min(wanted.len())]));
+    assert_eq!(
+        differs,
+        None,
+        "{what}: differs there, {:?} instead of {:?}",
+        differs.map(|at| &heard[at..(at + 4).min(heard.len())]),
+        differs.map(|at| &wanted[at..(at + 4).min(wanted.len())])
+    );
     assert!(heard.len() >= wanted.len(), "{what}: {} of {}", heard.len(), wanted.len());
     assert!(heard[wanted.len()..].iter().all(|sample| *sample == 0.0), "{what}: there is something behind it");
 }

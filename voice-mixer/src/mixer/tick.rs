@@ -126,7 +126,8 @@ impl Mixer {
                 continue;
             }
             // Neither fades over more than half of it.
-            let halves = [self.tracks[other].1.whole(), self.tracks[index].1.remaining()].map(|whole| whole.map(|it| it / 2));
+            let halves =
+                [self.tracks[other].1.whole(), self.tracks[index].1.remaining()].map(|whole| whole.map(|it| it / 2));
             let crossfade = halves.into_iter().flatten().fold(crossfade, u64::min);
             let Some(left) = self.tracks[other].1.remaining().filter(|left| *left <= crossfade) else { continue };
             self.tracks[other].1.give_way(left.max(1));

@@ -63,9 +63,8 @@ impl Track {
             Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= frames,
             Some(_) => !self.feed.is_empty(),
         };
-        if (ended || self.cut) && empty && self.tail == 0 {
-            Activity::Over
-        } else if self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward()) {
+        let faded = self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward());
+        if faded || ((ended || self.cut) && empty && self.tail == 0) {
             Activity::Over
         } else if (self.feed.is_sink() && empty && self.tail == 0) || !(self.started || ready || ended) {
             self.silent()
@@ -104,7 +103,9 @@ impl Track {
         let stretching = self.stretch.as_ref().is_some_and(|stretch| !stretch.settings().is_neutral());
         !stretching
             && !self.draining
- && self.tail == 0 && self.rack.is_neutral() && self.fade.is_none_or(|fade| fade.is_done())
+            && self.tail == 0
+            && self.rack.is_neutral()
+            && self.fade.is_none_or(|fade| fade.is_done())
     }
 
     /// Whether what it plays is decoded, so that its beginning and end can be faded.

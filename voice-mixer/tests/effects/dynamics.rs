@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use proptest::{prop_assert, proptest};
 use voice_mixer::effects::{Compressor, Effect, Limiter, LimiterSettings};
 
@@ -85,6 +86,8 @@ fn it_gets_quieter_before_a_peak_and_is_itself_again_after_it() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(4_711), failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn nothing_is_ever_above_the_ceiling(
         seed: u32, loudness in 0.1_f32..30.0, ceiling in -40.0_f32..0.0, look_ahead in 100_u64..20_000, release in 1_u64..500,

@@ -1,4 +1,5 @@
 use proptest::prelude::prop;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use realfft::RealFftPlanner;
 use voice_mixer::effects::{EffectError, Rendered, Stretch, Timescale};
@@ -171,6 +172,8 @@ fn settings_change_without_a_click() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(4_711), failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn however_it_is_asked_for_it_is_the_same_sound_and_every_frame_is_accounted_for(
         speed in 0.5_f32..2.0, pitch in 0.5_f32..2.0, seed: u32,

@@ -76,7 +76,7 @@ impl Source for Station {
 
     fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
         self.0 += 1;
-        chunk.set_metadata(Metadata { title: Some(self.0.to_string()), ..Metadata::default() });
+        chunk.set_metadata(Metadata { title: Some(self.0.to_string().into()), ..Metadata::default() });
         chunk.pcm(48_000, 1).extend([0.1; 1_440]);
         Ok(true)
     }
@@ -94,7 +94,7 @@ fn titles_are_told_when_they_are_heard() {
     for tick in 1..=6 {
         rig.tick();
         titles.extend(told(&mut rig).into_iter().filter_map(|event| match event {
-            TrackEvent::Metadata(metadata) => Some((tick, metadata.title.clone().unwrap_or_default())),
+            TrackEvent::Metadata(metadata) => Some((tick, metadata.title.as_deref().unwrap_or_default().to_owned())),
             _ => None,
         }));
     }

@@ -33,7 +33,8 @@ fn pcm_goes_on_in_the_middle_of_a_frame_whatever_the_ids() {
                 assert_same(&rig.mix(24), &[a, b].concat(), &what);
                 let ended = rig.ended();
                 assert!(matches!(ended[..], [(1, Ended::Finished), (2, Ended::Finished)]), "{what}: {ended:?}");
-                let order: Vec<u64> = rig.events().into_iter().filter(|(_, it)| *it == TrackEvent::Started).map(|it| it.0).collect();
+                let order: Vec<u64> =
+                    rig.events().into_iter().filter(|(_, it)| *it == TrackEvent::Started).map(|it| it.0).collect();
                 assert_eq!(order, [1, 2]);
             }
         }

@@ -181,7 +181,8 @@ fn silence_that_is_not_sent_takes_its_time() {
         let (mut clock, mut time, mut silent) = (0, 0, 0);
         for _ in 0..120 {
             let (moved, packets) = tick(&mut rig);
-            (clock, time, silent) = (clock + rig.mixer.period(), time + moved, silent + usize::from(packets.is_empty()));
+            (clock, time, silent) =
+                (clock + rig.mixer.period(), time + moved, silent + usize::from(packets.is_empty()));
             assert!(time >= clock && time - clock < 2_880, "{frame:?}: {time} at {clock}");
         }
         assert!(silent > 40, "{frame:?}: {silent}");

@@ -205,8 +205,7 @@ fn what_cannot_be_sought_is_opened_again() {
 
 #[test]
 fn an_empty_source_is_not_asked_for_ever() {
-    let (mut reader, feed) =
-        prefetch::pipe(Box::new(mono(&[])), prefetch::Config::default().loops(Loops::Forever));
+    let (mut reader, feed) = prefetch::pipe(Box::new(mono(&[])), prefetch::Config::default().loops(Loops::Forever));
     let steps = (0..20).take_while(|_| matches!(reader.step(), Step::Progress)).count();
     assert!(steps < 10, "{steps}");
     let mut rig = Rig::new();

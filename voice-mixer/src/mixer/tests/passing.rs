@@ -7,8 +7,8 @@ use crate::generate::{Silence, Tone};
 use crate::mixer::{Ended, Tick};
 use crate::opus::Packets;
 use crate::prefetch::{self, Step};
-use crate::{EncoderConfig, TrackId};
 use crate::track::Track;
+use crate::{EncoderConfig, TrackId};
 
 #[test]
 fn a_lone_opus_track_passes_through_unmixed() {
