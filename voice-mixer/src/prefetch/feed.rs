@@ -127,6 +127,11 @@ impl Feed {
         seams.map(|mark| mark.at).nth(repetitions as usize)
     }
 
+    /// Whether its reader waits for marks to be passed, and reads nothing more until then.
+    pub(crate) fn is_choked(&self) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.slots() == marks.buffer().capacity())
+    }
+
     /// Whether nothing is in the ring now.
     pub(crate) fn is_empty(&self) -> bool {
         match &self.ring {
