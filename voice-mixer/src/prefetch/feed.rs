@@ -148,6 +148,11 @@ impl Feed {
         seams.map(|mark| mark.at).nth(repetitions as usize)
     }
 
+    /// Whether its reader waits for marks to be passed, and reads nothing more until then.
+    pub(crate) fn is_choked(&self) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.slots() == marks.buffer().capacity())
+    }
+
     /// At the beginning of whatever a track does in a period of so many `frames`: what is live looks whether its time has
     /// come, and whether it is to be silent. `sounds` says that it would be heard now. After [`end`](Self::end), not before.
     /// Whether it has become silent since the last time, because it was flushed.

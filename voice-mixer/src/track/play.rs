@@ -60,7 +60,7 @@ impl Track {
         let empty = (self.feed.is_empty() || self.cut) && held == 0;
         let ready = match kind {
             None => false,
-            Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= frames,
+            Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= frames || self.feed.is_choked(),
             Some(_) => !self.feed.is_empty(),
         };
         let faded = self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward());
@@ -158,7 +158,7 @@ impl Track {
     /// frames there were.
     pub(crate) fn mix(&mut self, sum: &mut [f32], scratch: &mut [f32]) -> usize {
         let frames = sum.len() / CHANNELS;
-        let partial = self.feed.end().is_some() || self.feed.is_sink() || self.cut;
+        let partial = self.feed.end().is_some() || self.feed.is_sink() || self.cut || self.feed.is_choked();
         self.heard = 0;
         // A track that fades into silence plays no further than the fade goes.
         let fading = self.paused || self.stopping;
