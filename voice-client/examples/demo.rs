@@ -32,11 +32,10 @@ use listen::Ears;
 use loopback::{Impairment, Loopback, Options};
 use recorder::Recorder;
 use report::{Clip, MarkKind, Report};
-use voice_client::layer::mixer::EncoderConfig;
 use voice_client::layer::receive::record::Wav;
 use voice_client::{
-    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, GuildId, TrackEnd, UserId, VoiceServerUpdate,
-    VoiceStateUpdate, source,
+    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, TrackEnd, UserId,
+    VoiceServerUpdate, VoiceStateUpdate, source,
 };
 
 const SEED: u64 = 2_026;
@@ -91,7 +90,7 @@ async fn run() -> Result<bool> {
 
     let server = Loopback::start(Options::default().outgoing(LINK).seed(SEED)).await?;
     let ca = server.ca_pem().map(|pem| pem.as_bytes().to_vec());
-    let encoder = EncoderConfig::default().fec(true).expected_loss(5);
+    let encoder = EncoderSettings::default().fec(true).expected_loss(ExpectedLoss::Percent(5));
     let config = Config::default().ca(ca).encoder(encoder).audio_queue(1_024).e2ee(E2ee::Required);
     let client = Client::new(config);
     let player = client.join(info(&server, PLAYER).await?).await?;
