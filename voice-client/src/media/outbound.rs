@@ -168,6 +168,10 @@ impl Outbound {
                 self.encoder = settings;
                 self.configure();
             }
+            // Nothing is mixed now that could fade it out.
+            Command::Stop { id, .. } if self.stands() => {
+                return self.mixer.remove(id).map(|track| Removed::Track(id, Box::new(track)));
+            }
             command => return command.apply(&mut self.mixer),
         }
         None
@@ -221,6 +225,11 @@ impl Outbound {
     /// Whether beats come to nothing until something is added or changed.
     pub fn is_idle(&self) -> bool {
         self.transport.is_none() || (self.tail == 0 && (self.farewell || self.is_held() || self.mixer.is_idle()))
+    }
+
+    /// Whether tracks stand still, whatever they are told.
+    fn stands(&self) -> bool {
+        self.transport.is_none() || self.farewell || self.is_held()
     }
 
     /// Whether tracks stand still because we are muted.
