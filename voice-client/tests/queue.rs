@@ -291,6 +291,47 @@ async fn entries_that_fail_are_passed_over() {
     said(&mut events, "finished 7").await;
 }
 
+/// A source that cannot be opened, and panics when it is dropped: the one that was added, not what is made of it.
+struct Bomb {
+    armed: bool,
+}
+
+impl Source for Bomb {
+    fn open(&mut self) -> Result<Info, SourceError> {
+        Err(SourceError::other("bomb", "defused"))
+    }
+
+    fn read(&mut self, _chunk: &mut Chunk) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
+    fn seek(&mut self, _to: Duration) -> Result<Duration, SourceError> {
+        Err(SourceError::Unseekable { name: "bomb".into() })
+    }
+
+    fn fresh(&self) -> Option<Box<dyn Source>> {
+        Some(Box::new(Self { armed: false }))
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.armed, "a source that panics when it is dropped, as this test wants it to");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_panics_when_it_is_dropped_harms_nobody() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    let (queue, mut events) = (talker.queue(), talker.events());
+    queue.add(Entry::new(Bomb { armed: true }));
+    queue.add(tone(440, ms(300)));
+    assert_eq!(said(&mut events, "empty").await, ["failed 1", "started 2", "finished 2", "empty"]);
+    assert_eq!(talker.is_closed(), None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_survives_resumes_and_fresh_joins_where_it_is() {
     let server = plain(Behaviour::default().issued_only(true)).await;

@@ -313,3 +313,27 @@ async fn a_stop_ends_a_track_wherever_it_is() {
     }
     assert!(talker.player().tracks().is_empty());
 }
+
+/// Data of an application that panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("data that panic when they are dropped, as this test wants them to");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_panic_when_they_are_dropped_harm_nobody() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    let mut events = talker.events();
+    let short = || Tone::new(440.0, 0.5, Some(ms(100)));
+    let bomb = talker.player().play_with(short(), PlayOptions::new().data(Bomb)).unwrap().id();
+    let ended_of = |event| matches!(event, Event::TrackEnded { track, .. } if track == bomb).then_some(());
+    event(&mut events, "its end", ended_of).await;
+    assert!(matches!(ended(&talker.play(short())).await, TrackEnd::Finished), "the call goes on");
+    talker.player().play_with(tone(), PlayOptions::new().data(Bomb)).unwrap();
+    assert_eq!(within(PATIENCE, "leaving", talker.leave()).await, voice_client::Closed::Left);
+}
