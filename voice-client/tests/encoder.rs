@@ -173,7 +173,6 @@ async fn tracks_that_run_while_we_are_muted_are_heard_where_they_are_then() {
     let client = Client::new(config());
     let (talker, listener) = pair(&server, &client, 1).await;
     let (mut arrivals, mut audio) = (listener.arrivals(), listener.audio());
-    // Quiet until second 5, and to be heard then: who is unmuted before hears nothing of what was.
     let track = talker.play(tone(None));
     beyond(&track, ms(200)).await;
     talker.set_mute(true);
