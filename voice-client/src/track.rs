@@ -159,7 +159,7 @@ impl Track {
     ///
     /// [`SeekError`]; the track goes on when its source cannot seek, and ends when its source fails.
     pub async fn seek(&self, to: Duration) -> Result<Duration, SeekError> {
-        let mut end = self.shared.end.subscribe();
+        let mut end = self.end();
         if end.borrow().is_some() {
             return Err(SeekError::Ended);
         }
@@ -219,7 +219,7 @@ impl Track {
 
     /// Resolves when it has ended, at once if it has already.
     pub async fn ended(&self) -> TrackEnd {
-        let mut end = self.shared.end.subscribe();
+        let mut end = self.end();
         match end.wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or(TrackEnd::CallClosed),
             Err(_) => TrackEnd::CallClosed,

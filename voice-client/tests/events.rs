@@ -12,7 +12,7 @@ use support::{
 };
 use voice_client::layer::gateway::text::{BackendVersion, Message, Speaking};
 use voice_client::source::generate::Tone;
-use voice_client::{Cause, Client, Closed, Event, Recovery, Retry, TrackEnd, VoiceServerUpdate};
+use voice_client::{Cause, Client, Closed, Event, Phase, Recovery, Retry, TrackEnd, VoiceServerUpdate};
 
 /// What tells one event from another here.
 fn op(event: &Event) -> Option<u64> {
@@ -203,7 +203,7 @@ async fn a_lost_connection_is_told_and_resumed_and_audio_goes_on() {
     let before = heard().await;
     until("more audio", || async { (heard().await > before + 10).then_some(()) }).await;
     assert_eq!(server.stats().await.not_authentic, 0);
-    assert!(track.position().await.is_some());
+    assert_ne!(track.phase(), Phase::Ended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,8 +216,8 @@ async fn being_moved_and_losing_the_server_are_told_and_tracks_are_kept() {
     event(&mut events, "connected", connected).await;
     let track = call.play(Tone::new(440.0, 0.5, None));
     let plays_on = async || {
-        let before = track.position().await.unwrap();
-        until("the track going on", || async { track.position().await.filter(|it| *it > before) }).await;
+        let before = track.position();
+        until("the track going on", || async { Some(track.position()).filter(|it| *it > before) }).await;
     };
 
     server.cue(Cue::Move { user: user(1), channel: channel(2) }).await;

@@ -57,14 +57,14 @@ async fn the_channel_that_the_call_is_in_is_no_join_and_another_one_is_a_move_th
 
     let mut events = call.events();
     let track = call.play(Tone::new(440.0, 0.5, None));
-    until("the track's start", || async { track.position().await.filter(|it| it.as_millis() >= 200) }).await;
-    let before = track.position().await.unwrap();
+    until("the track's start", || async { Some(track.position()).filter(|it| it.as_millis() >= 200) }).await;
+    let before = track.position();
     within(PATIENCE, "a move", client.join_channel(guild(1), channel(20))).await.unwrap();
     let moved = member(&server, user(1)).await.unwrap();
     assert_eq!(moved.channel, Some(channel(20)));
     assert_ne!(moved.ssrc, ssrc, "another session");
     assert_eq!(server.members().await.len(), 1, "the old one is over");
-    until("the track going on", || async { track.position().await.filter(|it| *it > before) }).await;
+    until("the track going on", || async { Some(track.position()).filter(|it| *it > before) }).await;
     until("packets in the new channel", || async { member(&server, user(1)).await.filter(|it| it.received > 0) }).await;
     let events = drain(&mut events);
     assert!(!events.iter().any(|event| matches!(event, Event::TrackEnded { .. } | Event::Closed(_))), "{events:?}");
@@ -177,7 +177,7 @@ async fn a_move_that_fails_leaves_the_call_where_it_is() {
     // The main gateway says nothing to a full channel.
     let error = within(PATIENCE, "a move's failure", call.move_to(channel(20))).await.unwrap_err();
     assert!(matches!(error, JoinError::Failed { stage: Stage::Updates, .. }), "{error:?}");
-    until("the track going on", || async { track.position().await.filter(|it| !it.is_zero()) }).await;
+    until("the track going on", || async { Some(track.position()).filter(|it| !it.is_zero()) }).await;
     assert_eq!(member(&server, user(1)).await.map(|it| it.ssrc), before.map(|it| it.ssrc));
     call.set_mute(true);
     asked(&commands, 10).await;

@@ -212,6 +212,8 @@ impl Running {
             Request::Mute { mute, hold } => {
                 self.hold = hold;
                 control.set_mute(mute);
+                // It may have been muted already, in the other way.
+                self.place.beat().command(Command::Mute { muted: mute, hold });
             }
             Request::Deaf(deaf) => control.set_deaf(deaf),
             Request::Speaking(flags) => control.set_speaking(now(), flags),

@@ -188,9 +188,9 @@ fn work(shared: &Arc<Shared>) {
         let busy = pool.threads - pool.idle - 1;
         // Two threads take what is due. More are for when those are blocked; and the last one only says so.
         let patience = match busy {
+            busy if busy >= shared.max => STARVED,
             ..EAGER => Duration::ZERO,
-            busy if busy < shared.max => BLOCKED,
-            _ => STARVED,
+            _ => BLOCKED,
         };
         let due = pool.jobs.peek().map(|Reverse(job)| job.due + patience);
         if due.is_none_or(|due| due > time) {

@@ -152,7 +152,7 @@ pub enum Command {
 /// What is to be dropped off the audio thread, because that frees memory.
 #[non_exhaustive]
 pub enum Removed {
-    /// A track that was replaced by one of the same id.
+    /// A track that was replaced by one of the same id, or stopped while all of them stand still.
     Track(TrackId, Box<Track>),
     /// A feed that another one took the place of.
     Feed(Box<Feed>),

@@ -185,6 +185,10 @@ impl Outbound {
             }
             // A track that goes on falls silent by itself, without a click.
             Command::Flush { id } if self.playing => self.flushing = Some(id),
+            // Nothing is mixed now that could fade it out.
+            Command::Stop { id, .. } if self.stands() => {
+                return self.mixer.remove(id).map(|track| Removed::Track(id, Box::new(track)));
+            }
             command => return command.apply(&mut self.mixer),
         }
         None
@@ -239,6 +243,11 @@ impl Outbound {
     pub fn is_idle(&self) -> bool {
         let is_silent = self.farewell || self.is_held() || self.mixer.is_idle();
         if self.station.is_some() { is_silent } else { self.transport.is_none() || (self.tail == 0 && is_silent) }
+    }
+
+    /// Whether tracks stand still, whatever they are told.
+    fn stands(&self) -> bool {
+        (self.transport.is_none() && self.station.is_none()) || self.farewell || self.is_held()
     }
 
     /// Whether tracks stand still because we are muted.

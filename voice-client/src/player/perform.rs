@@ -76,9 +76,13 @@ impl Player {
 
     /// Everything is over.
     pub(crate) fn close(&self) {
-        for id in self.shared.tracks.close() {
-            self.queued(|machine| machine.handle_ended(id, &TrackEnd::CallClosed));
-        }
+        let ended = self.shared.tracks.close();
+        self.queued(|machine| {
+            for id in ended {
+                machine.handle_ended(id, &TrackEnd::CallClosed);
+            }
+            machine.close();
+        });
     }
 }
 

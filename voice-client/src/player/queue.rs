@@ -176,17 +176,17 @@ impl Queue {
         self.player.queued(|queue| queue.markers())
     }
 
-    /// What was played, the latest first.
+    /// What had its turn, the latest first.
     pub fn history(&self) -> Vec<Item> {
         self.player.queued(|queue| queue.history())
     }
 
-    /// How many entries are to come, after the one that plays.
+    /// How many entries play or are to come. Markers do not count.
     pub fn len(&self) -> usize {
         self.player.queued(|queue| queue.len())
     }
 
-    /// Whether nothing is to come.
+    /// Whether nothing plays and nothing is to come.
     pub fn is_empty(&self) -> bool {
         self.player.queued(|queue| queue.is_empty())
     }

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use mixer::{TrackEvent, TrackId};
@@ -54,8 +55,10 @@ impl Tracks {
 
     /// A track has ended; `false` when that was known.
     pub(super) fn end(&self, id: TrackId, end: &TrackEnd) -> bool {
-        let track = lock(&self.known).tracks.remove(&id);
-        track.map(|track| track.set_ended(end.clone())).is_some()
+        let Some(track) = lock(&self.known).tracks.remove(&id) else { return false };
+        track.set_ended(end.clone());
+        forget(track);
+        true
     }
 
     /// The player is over: all tracks have ended.
@@ -64,7 +67,17 @@ impl Tracks {
         known.over = true;
         let tracks = std::mem::take(&mut known.tracks);
         drop(known);
-        tracks.values().for_each(|track| track.set_ended(TrackEnd::CallClosed));
-        tracks.into_keys().collect()
+        let ended = |(id, track): (TrackId, Track)| {
+            track.set_ended(TrackEnd::CallClosed);
+            forget(track);
+            id
+        };
+        tracks.into_iter().map(ended).collect()
     }
+}
+
+/// Drops a handle, perhaps the last one, and with it what the application has tied to it: a panic in that must not end the
+/// call's task.
+fn forget(track: Track) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(track)));
 }

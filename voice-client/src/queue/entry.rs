@@ -130,6 +130,15 @@ pub(super) struct Held {
     pub(super) live: Option<Live>,
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // User code: a panic in it must not end the call's task.
+        let (source, data) = (self.source.take(), self.data.take());
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(data)));
+    }
+}
+
 /// A track in the mixer.
 #[derive(Clone, Copy)]
 pub(super) struct Live {

@@ -300,6 +300,14 @@ impl Machine {
         self.settle();
     }
 
+    /// Nothing can be played any more.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        if let Some(track) = self.current.as_ref().map(|current| current.live.track) {
+            self.handle_ended(track, &TrackEnd::CallClosed);
+        }
+    }
+
     fn current_ended(&mut self, end: &TrackEnd) {
         let heard = self.current.as_ref().is_some_and(|current| current.live.started);
         let again = self.repeat == Repeat::Queue && !self.closed;

@@ -7,6 +7,7 @@ mod fail_closed;
 mod hostile;
 mod media;
 mod peer;
+mod player;
 mod reconnects;
 mod wire;
 mod world;

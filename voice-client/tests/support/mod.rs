@@ -1,6 +1,8 @@
 //! A server, the main gateway beside it, and ways to wait for things.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod ears;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
