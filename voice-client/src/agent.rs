@@ -213,9 +213,9 @@ impl fmt::Debug for Agent {
 
 #[cfg(test)]
 mod tests {
+    use futures_channel::mpsc as post;
     use mixer::Track;
     use mixer::prefetch::{PushConfig, pcm_sink};
-    use tokio::sync::mpsc;
 
     use super::*;
     use crate::config::Config;
@@ -229,15 +229,15 @@ mod tests {
     /// A call on a clock thread of its own, without a socket: what it sends is lost, its tracks run.
     struct Rig {
         place: Place,
-        notices: mpsc::UnboundedReceiver<Notice>,
+        notices: post::UnboundedReceiver<Notice>,
         end: watch::Sender<Option<TrackEnd>>,
         agent: Agent,
     }
 
     fn rig() -> Rig {
-        let (sender, notices) = mpsc::unbounded_channel();
+        let (sender, notices) = post::unbounded();
         let outbound = Outbound::new(&OutboundSettings::from(&Config::default()));
-        let place = Clock::new(1).add(outbound, sender).expect("a thread");
+        let place = Clock::new(&Config::default()).add(outbound, sender).expect("a thread");
         let waker = Arc::new(AtomicWaker::new());
         let on_drain = Arc::clone(&waker);
         let config =
