@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opus::{Application, Bitrate, Channels, Encoder};
+use voice_client::EncoderSettings;
 use voice_client::TrackId;
 use voice_client::layer::crypto::{Backend, Key, Mode};
 use voice_client::layer::dave::{self, Secret};
-use voice_client::layer::mixer::prefetch::Feed;
-use voice_client::EncoderSettings;
 use voice_client::layer::mixer::Track;
+use voice_client::layer::mixer::prefetch::Feed;
 use voice_client::layer::model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
 use voice_client::media::{Command, Outbound, OutboundSettings, Prepared, Session, Update};
 
