@@ -264,6 +264,14 @@ impl Queue {
     }
 }
 
+/// Puts an event into every queue that somebody reads; those whose reader is gone are forgotten.
+pub(crate) fn tell(queues: &mut Vec<Arc<Queue>>, event: &Event) {
+    queues.retain(|queue| Arc::strong_count(queue) > 1);
+    for queue in queues {
+        queue.push(event.clone());
+    }
+}
+
 impl State {
     /// Drops the older event of the same subject, or else the oldest one that is not kept.
     fn make_room(&mut self, event: &Event) {

@@ -9,6 +9,7 @@ use mixer::prefetch::{Push, Pusher};
 use tokio::sync::watch;
 
 use crate::driver::Beat;
+use crate::end::TrackEnd;
 use crate::error::Closed;
 
 /// A raw Opus sink: packets of your own encoder go to the wire as they are, as long as nothing else plays.
@@ -20,6 +21,7 @@ pub struct OpusSink {
     pusher: Option<Pusher>,
     waker: Arc<AtomicWaker>,
     beat: Beat,
+    ended: watch::Receiver<Option<TrackEnd>>,
     closed: watch::Receiver<Option<Closed>>,
 }
 
@@ -30,6 +32,9 @@ pub enum SinkError {
     /// It is no legal Opus packet; the next one may be.
     #[error(transparent)]
     Packet(#[from] OpusError),
+    /// Its track was stopped.
+    #[error("the track of this sink was stopped; make another sink to go on")]
+    Stopped,
     /// The call is over.
     #[error("the call has ended: {0}")]
     Closed(Closed),
@@ -40,9 +45,10 @@ impl OpusSink {
         pusher: Pusher,
         waker: Arc<AtomicWaker>,
         beat: Beat,
+        ended: watch::Receiver<Option<TrackEnd>>,
         closed: watch::Receiver<Option<Closed>>,
     ) -> Self {
-        Self { pusher: Some(pusher), waker, beat, closed }
+        Self { pusher: Some(pusher), waker, beat, ended, closed }
     }
 
     /// Queues one Opus packet of any legal duration (2.5 to 120 ms), waiting until there is room: about one packet is
@@ -50,7 +56,7 @@ impl OpusSink {
     ///
     /// # Errors
     ///
-    /// [`SinkError`]: the packet is illegal, or the call has ended.
+    /// [`SinkError`]: the packet is illegal, its track was stopped, or the call has ended.
     pub async fn write(&mut self, packet: &[u8]) -> Result<(), SinkError> {
         let push = poll_fn(|context| {
             let Some(pusher) = &mut self.pusher else { return Poll::Ready(Ok(Push::Closed)) };
@@ -67,6 +73,10 @@ impl OpusSink {
         });
         match push.await? {
             Push::Closed => {
+                let ended = self.ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+                if matches!(ended, Some(TrackEnd::Stopped)) {
+                    return Err(SinkError::Stopped);
+                }
                 let closed = self.closed.wait_for(Option::is_some).await;
                 Err(SinkError::Closed(closed.ok().and_then(|closed| closed.clone()).unwrap_or(Closed::Aborted)))
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mixer::effects::{Effect, EffectError, Timescale};
 use mixer::prefetch::Loops;
-use mixer::{Gauge, GroupId, Metadata, Phase, SourceError, TimerId, TrackEvent, TrackId, When};
+use mixer::{Cue, Gauge, GroupId, Metadata, Phase, SourceError, TimerId, TrackEvent, TrackId, When};
 use tokio::sync::{mpsc, watch};
 
 use crate::driver::{Beat, Mailbox, lock};
@@ -111,6 +111,11 @@ impl Track {
             mailbox.set_loops(loops);
         }
         self.command(Command::Loops { id: self.id(), loops });
+    }
+
+    /// Changes when it begins; one that waits for [`Cue::Held`] begins with [`Cue::Now`].
+    pub fn set_cue(&self, cue: Cue) {
+        self.command(Command::Cue { id: self.id(), cue });
     }
 
     /// Puts it into another group.

@@ -42,6 +42,8 @@ pub trait Source: Send {
 
     /// The same audio once more, from its beginning, not opened: what repeats and goes back in queues is made of. `None`
     /// when it can be had only once.
+    ///
+    /// Unlike the others this is called wherever a queue is changed: it must be quick, and not come back to that queue.
     fn fresh(&self) -> Option<Box<dyn Source>> {
         None
     }

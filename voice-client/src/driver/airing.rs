@@ -16,7 +16,7 @@ use crate::end::TrackEnd;
 use crate::error::Closed;
 use crate::event::{Event, Queue};
 use crate::media::{Notice, Removed};
-use crate::player::{Order, Player};
+use crate::player::{Closing, Order, Player};
 use crate::track::Track;
 
 /// What handles of a broadcast say to its task.
@@ -85,6 +85,7 @@ pub(crate) async fn air(station: Station) {
     let mut timers = Timers::default();
     let mut events: Vec<Arc<Queue>> = Vec::new();
     let mut end = Closed::Left;
+    let _closing = Closing(player.clone());
     loop {
         let mut news = Vec::new();
         tokio::select! {
@@ -98,7 +99,8 @@ pub(crate) async fn air(station: Station) {
                         news.push(Event::Track { track: id, event });
                     }
                 }
-                Ok(Notice::TrackEnded { id, ended, .. }) => {
+                Ok(Notice::TrackEnded { id, ended, track }) => {
+                    dispose(Removed::Track(id, track));
                     let end = TrackEnd::from(ended);
                     if player.handle_ended(id, &end) {
                         news.push(Event::TrackEnded { track: id, end });
@@ -139,7 +141,10 @@ pub(crate) async fn air(station: Station) {
             dispose(removed);
         }
     }
-    player.close();
+    for track in player.close() {
+        let event = Event::TrackEnded { track, end: TrackEnd::CallClosed };
+        events.iter().for_each(|queue| queue.push(event.clone()));
+    }
     // Calls at rest would not notice that it has ended.
     listeners.wake();
     closed.send_replace(Some(end));

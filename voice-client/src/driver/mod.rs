@@ -6,6 +6,7 @@ mod clock;
 mod dial;
 mod inlet;
 mod reader;
+mod request;
 mod time;
 mod timers;
 mod udp;
@@ -20,18 +21,17 @@ use mixer::TrackId;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::audio::{Frame, Tap};
 use crate::config::Config;
 use crate::control::{Control, Done, Output};
 use crate::dialer::Dialer;
 use crate::encryption::Encryption;
 use crate::end::TrackEnd;
 use crate::error::{Closed, JoinError};
-use crate::event::{Event, Queue};
-use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
+use crate::event::{Event, Queue, tell};
+use crate::info::VoiceStateCommand;
 use crate::link::MainGateway;
-use crate::media::{Arrival, Command, Notice, Removed, Update};
-use crate::player::{Order, Player};
+use crate::media::{Command, Notice, Removed, Update};
+use crate::player::{Closing, Order, Player};
 use crate::stats::Stats;
 
 pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
@@ -39,32 +39,11 @@ pub(crate) use clock::{Beat, Clock, Place};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers};
+pub(crate) use request::{Request, Target};
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
-
-/// What handles of a call say to its task. Large ones are boxed: the channel has room for 32 from the start.
-pub(crate) enum Request {
-    Join { target: Target, reply: oneshot::Sender<Result<(), JoinError>> },
-    VoiceState(Box<VoiceStateUpdate>),
-    VoiceServer(Box<VoiceServerUpdate>),
-    Mute { mute: bool, hold: bool },
-    Deaf(bool),
-    Speaking(u32),
-    Send(Box<gateway::text::Message>),
-    Events(Arc<Queue>),
-    Audio(Tap<Frame>),
-    Arrivals(Tap<Arrival>),
-    Stats(oneshot::Sender<Stats>),
-    Leave,
-}
-
-/// Where a join goes.
-pub(crate) enum Target {
-    Channel(model::ChannelId),
-    Info(Box<ConnectionInfo>),
-}
 
 /// What a call's task is made of.
 pub(crate) struct CallTask {
@@ -119,7 +98,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     let (report, mut discovery) = post::unbounded();
     let receiving = tokio::spawn(udp::run(inbound, messages, report));
     let (inbox, mut incoming) = Ws::channel();
-    let hold = config.mute_holds;
+    let (hold, closing_player) = (config.mute_holds, Closing(player.clone()));
     let mut running = Running {
         config,
         dialer,
@@ -141,6 +120,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
         ended: None,
     };
     async move {
+        let _closing = closing_player;
         let mut abandoned = false;
         while running.ended.is_none() {
             tokio::select! {
@@ -175,21 +155,40 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
         if let Ok(stats) = figures.await {
             let _ = last.set(stats);
         }
-        let Running { config, place, player, receive, ws, mut closing, ended, .. } = running;
+        let Running { config, place, player, receive, ws, mut closing, mut events, ended, .. } = running;
         requests.close();
         drop((place, receive, incoming));
         let _ = receiving.await;
         // Until the clock thread has let go of the call, whose remains are dropped here.
         while let Ok(notice) = notices.recv().await {
-            if let Notice::Dispose(removed) = notice {
-                dispose(removed);
+            match notice {
+                Notice::TrackEnded { id, ended, track } => {
+                    dispose(Removed::Track(id, track));
+                    let end = TrackEnd::from(ended);
+                    if player.handle_ended(id, &end) {
+                        tell(&mut events, &Event::TrackEnded { track: id, end });
+                    }
+                }
+                Notice::Dispose(removed) => dispose(removed),
+                _ => {}
             }
         }
         if let Some(ws) = ws {
             ws.close(1000, config.deadlines.closing).await;
         }
         while closing.join_next().await.is_some() {}
-        player.close();
+        for track in player.close() {
+            tell(&mut events, &Event::TrackEnded { track, end: TrackEnd::CallClosed });
+        }
+        // What the queue had to say to that.
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Emit(event) = order {
+                tell(&mut events, &event);
+            }
+        }
+        if let Some(closed) = &ended {
+            tell(&mut events, &Event::Closed(closed.clone()));
+        }
         closed.send_replace(ended);
     }
 }
@@ -259,10 +258,14 @@ impl Running {
                     self.emit(&Event::Track { track: id, event });
                 }
             }
-            Notice::TrackEnded { id, ended, .. } => {
+            Notice::TrackEnded { id, ended, track } => {
+                dispose(Removed::Track(id, track));
                 self.track_ended(id, TrackEnd::from(ended));
             }
-            Notice::Dispose(Removed::Track(id, _)) => self.track_ended(id, TrackEnd::Stopped),
+            Notice::Dispose(Removed::Track(id, track)) => {
+                dispose(Removed::Track(id, track));
+                self.track_ended(id, TrackEnd::Stopped);
+            }
             Notice::Dispose(removed) => dispose(removed),
         }
     }
@@ -331,6 +334,8 @@ impl Running {
                 }
                 Output::Update(update) => self.update(update),
                 Output::MainGateway(command) => self.tell_main_gateway(command),
+                // The last event of all: told when the tracks have told their ends.
+                Output::Event(Event::Closed(_)) => {}
                 Output::Event(event) => self.emit(&event),
                 Output::Joined => self.answer(Ok(())),
                 Output::JoinFailed(error) => self.answer(Err(error)),
@@ -393,11 +398,7 @@ impl Running {
     }
 
     fn emit(&mut self, event: &Event) {
-        // Those whose reader is gone are forgotten.
-        self.events.retain(|queue| Arc::strong_count(queue) > 1);
-        for queue in &self.events {
-            queue.push(event.clone());
-        }
+        tell(&mut self.events, event);
     }
 
     fn tell_receive(&self, message: Message) {

@@ -30,6 +30,7 @@ use crate::sink::OpusSink;
 use crate::track::Track;
 
 pub use options::PlayOptions;
+pub(crate) use perform::Closing;
 pub use queue::Queue;
 pub use registry::Data;
 use registry::Tracks;
@@ -133,8 +134,8 @@ impl Player {
         let waker = Arc::new(AtomicWaker::new());
         let on_drain = waker.clone();
         let (pusher, feed) = prefetch::sink(FRAME, Arc::new(move || on_drain.wake()));
-        self.add_feed(feed);
-        OpusSink::new(pusher, waker, self.shared.beat.clone(), self.shared.closed.clone())
+        let track = self.add_feed(feed);
+        OpusSink::new(pusher, waker, self.shared.beat.clone(), track.end(), self.shared.closed.clone())
     }
 
     /// A voice that is pushed as it is made, among the [speech](GroupId::SPEECH): PCM of any rate, with barge-in.

@@ -18,7 +18,7 @@ pub struct PlayOptions {
     pub volume: Option<f32>,
     /// Whether it is held at first.
     pub paused: bool,
-    /// How long it takes to become as loud as it should be.
+    /// How long it takes to become as loud as it should be; at once when it is held at first.
     pub fade_in: Duration,
     /// Its group; music by default.
     pub group: GroupId,

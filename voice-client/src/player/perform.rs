@@ -17,10 +17,10 @@ impl Player {
         while let Some(action) = machine.poll_action() {
             let beat = &self.shared.beat;
             match action {
-                Action::Play { track, source, volume, cue, paused, loops, .. } => {
+                Action::Play { track, source, volume, data, cue, paused, loops, .. } => {
                     let (loops, cue) = (self::loops(loops), self::cue(cue));
                     let ready = options::Ready { volume, paused, cue, loops, ..options::Ready::default() };
-                    self.start(track, source, ready, None);
+                    self.start(track, source, ready, data);
                 }
                 Action::Cue { track, cue } => beat.command(Command::Cue { id: track, cue: self::cue(cue) }),
                 Action::Stop { track, fade } => beat.command(Command::Stop { id: track, ramp: fade }),
@@ -69,20 +69,30 @@ impl Player {
 
     /// A track has ended; `false` when that was known.
     pub(crate) fn handle_ended(&self, id: TrackId, end: &TrackEnd) -> bool {
-        let news = self.shared.tracks.end(id, end);
+        // The queue first: who waits for the end asks it what comes next.
         self.queued(|machine| machine.handle_ended(id, end));
-        news
+        self.shared.tracks.end(id, end)
     }
 
-    /// Everything is over.
-    pub(crate) fn close(&self) {
+    /// Everything is over; returns the tracks that ended with it.
+    pub(crate) fn close(&self) -> Vec<TrackId> {
         let ended = self.shared.tracks.close();
         self.queued(|machine| {
-            for id in ended {
-                machine.handle_ended(id, &TrackEnd::CallClosed);
+            for id in &ended {
+                machine.handle_ended(*id, &TrackEnd::CallClosed);
             }
             machine.close();
         });
+        ended
+    }
+}
+
+/// Closes a player when the task that it belongs to goes away, however that happens: whoever waits for a track hears of it.
+pub(crate) struct Closing(pub(crate) Player);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mixer::{Source, TrackId};
 
-use super::entry::EntryId;
+use super::entry::{Data, EntryId};
 use super::event::QueueEvent;
 
 /// What a [`Machine`](super::Machine) wants done, in this order.
@@ -18,6 +18,8 @@ pub(crate) enum Action {
         volume: f32,
         cue: Cue,
         paused: bool,
+        /// What the application has tied to the entry.
+        data: Option<Data>,
         /// Over and over, until [`Action::Loops`] says otherwise.
         loops: bool,
     },

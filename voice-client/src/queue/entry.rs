@@ -31,6 +31,12 @@ pub struct Entry {
     pub(super) data: Option<Data>,
 }
 
+impl<S: Source + 'static> From<S> for Entry {
+    fn from(source: S) -> Self {
+        Self::new(source)
+    }
+}
+
 impl Entry {
     /// An entry that plays `source` at full volume. Repeats and going back need [`Source::fresh`].
     pub fn new(source: impl Source + 'static) -> Self {

@@ -90,8 +90,9 @@ impl Machine {
             return self.emit(QueueEvent::Unrepeatable { entry, reason: Reason::OnlyOnce });
         };
         let (track, paused, volume) = ((self.tracks)(), self.paused, held.volume);
+        let data = held.data.clone();
         let (cue, loops) = (Cue::Now, self.loops(held.source.is_some()));
-        self.actions.push_back(Action::Play { track, entry, source, volume, cue, paused, loops });
+        self.actions.push_back(Action::Play { track, entry, source, volume, data, cue, paused, loops });
         let live = Live { track, cue, paused, loops, started: false, recalled: false };
         self.current = Some(Current { held, live, heard: Duration::ZERO, asked: None });
     }
@@ -178,10 +179,10 @@ impl Machine {
             }
         } else if make && let Some(source) = held.copy() {
             let (track, paused, loops) = ((self.tracks)(), self.paused, false);
-            let (entry, volume) = (held.id, held.volume);
+            let (entry, volume, data) = (held.id, held.volume, held.data.clone());
             self.cued = Some(entry);
             held.live = Some(Live { track, cue, paused, loops, started: false, recalled: false });
-            self.actions.push_back(Action::Play { track, entry, source, volume, cue, paused, loops });
+            self.actions.push_back(Action::Play { track, entry, source, volume, data, cue, paused, loops });
         }
     }
 

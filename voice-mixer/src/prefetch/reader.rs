@@ -238,8 +238,13 @@ impl Reader {
         }
         match self.source.seek(Duration::ZERO) {
             Ok(_) => {}
-            Err(SourceError::Unseekable { name }) => {
-                self.source = self.source.fresh().ok_or(SourceError::Unseekable { name })?;
+            Err(SourceError::Unseekable { .. }) => {
+                let Some(fresh) = self.source.fresh() else {
+                    // It can be had only once, and that was it.
+                    self.drained = Some(Ok(()));
+                    return Ok(());
+                };
+                self.source = fresh;
                 self.source.open()?;
             }
             Err(error) => return Err(error),

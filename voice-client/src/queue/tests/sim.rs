@@ -142,7 +142,7 @@ impl Sim {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Play { track, entry, mut source, volume, cue, paused, loops } => {
+            Action::Play { track, entry, mut source, volume, cue, paused, loops, .. } => {
                 assert_eq!(volume, 1.0);
                 let once = source.fresh().is_none();
                 let played = self.played.entry(entry).or_default();

@@ -84,16 +84,22 @@ struct Playing {
 
 impl Hls {
     /// The stream whose playlist is at `url`.
+    ///
+    /// Whoever chooses the address chooses what this machine asks, addresses of its own network included: when that is a
+    /// stranger, bring a [client](Self::client) whose resolver refuses those.
     pub fn new(url: impl Into<Arc<str>>) -> Self {
         let url = url.into();
         let name = shown(&url);
         let stall = Duration::from_secs(60);
-        let spec = Spec { url, requests: Requests::default(), cap: None, stall, broken: None };
+        let requests = Requests::to(&url);
+        let spec = Spec { url, requests, cap: None, stall, broken: None };
         let made_in = Handle::try_current().ok();
         Self { name, spec, made_in, session: None, info: None, zero: None, contents: None, held: None }
     }
 
-    /// With this header in every request; a wrong one is reported when the source is opened.
+    /// With this header in every request to this host; a wrong one is reported when the source is opened. Other hosts that
+    /// playlists name get none but Accept, Accept-Language, Origin, Referer and User-Agent; a redirect to another host takes all
+    /// with it but Authorization and cookies.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let added = self.spec.requests.header(name, value);

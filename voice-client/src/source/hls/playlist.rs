@@ -1,5 +1,6 @@
 //! What is read out of playlists (RFC 8216, section 4.3): which stream of several, and its segments in order.
 
+use crate::source::shown;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ fn nonsense(reason: impl Into<Arc<str>>) -> HlsError {
 }
 
 fn join(base: &Url, uri: &str) -> Result<Url, HlsError> {
-    let url = base.join(uri.trim()).map_err(|error| nonsense(format!("{uri:?} is no address, {error}")))?;
+    let url = base.join(uri.trim()).map_err(|error| nonsense(format!("{:?} is no address, {error}", shown(uri))))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         scheme => Err(nonsense(format!("an address in it is {scheme}, not http"))),

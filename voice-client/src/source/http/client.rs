@@ -10,7 +10,8 @@ use super::HttpError;
 /// RFC 9110, section 15.4 leaves the number open; browsers follow 20.
 const REDIRECTS: usize = 10;
 
-/// The client of everybody who brings none: HTTP/1.1, the system's CA certificates, up to ten redirects, no proxy.
+/// The client of everybody who brings none: HTTP/1.1, the system's CA certificates, up to ten redirects, and the
+/// proxies that the environment names (`HTTPS_PROXY` and the like).
 pub(super) fn shared() -> Result<Client, HttpError> {
     static CLIENT: OnceLock<Result<Client, HttpError>> = OnceLock::new();
     CLIENT.get_or_init(build).clone()
@@ -30,6 +31,8 @@ fn build() -> Result<Client, HttpError> {
     ClientBuilder::new()
         .tls_backend_preconfigured(config)
         .redirect(Policy::limited(REDIRECTS))
+        // What was asked for may be signed: others need not know it.
+        .referer(false)
         .http1_only()
         // What answers "ICY 200 OK" instead of HTTP arrives as HTTP/0.9, and is looked at here.
         .http09_responses()

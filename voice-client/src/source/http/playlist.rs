@@ -1,5 +1,6 @@
 //! The playlists that radio stations hand out: M3U and PLS, which name an address and no more.
 
+use crate::source::shown;
 use reqwest::Url;
 use reqwest::header::{self, HeaderMap};
 
@@ -61,7 +62,7 @@ pub(super) fn first(text: &str, base: &Url) -> Result<Url, HttpError> {
         (!line.is_empty() && !line.starts_with('#')).then(|| line.to_owned())
     };
     let entry = text.lines().find_map(entry).ok_or_else(|| failed("it names nothing".into()))?;
-    let url = base.join(&entry).map_err(|error| failed(format!("{entry:?} is no address, {error}")))?;
+    let url = base.join(&entry).map_err(|error| failed(format!("{:?} is no address, {error}", shown(&entry))))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         scheme => Err(failed(format!("{scheme} is not http"))),

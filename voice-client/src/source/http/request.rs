@@ -6,6 +6,7 @@ use reqwest::{Client, Response, Url};
 use tokio::time::timeout;
 
 use super::{HttpError, client};
+use crate::source::shown;
 
 /// As much of an error's body as is quoted.
 const EXCERPT: usize = 512;
@@ -15,6 +16,9 @@ const EXCERPT: usize = 512;
 pub(in crate::source) struct Requests {
     pub(in crate::source) client: Option<Client>,
     pub(super) headers: HeaderMap,
+    /// Where the headers belong: scheme, host and port of the address that was asked for. Others that playlists and keys
+    /// name are sent only what says nothing of the listener's rights.
+    home: Option<Place>,
     pub(in crate::source) connect: Duration,
     pub(in crate::source) silence: Duration,
     pub(in crate::source) attempts: u32,
@@ -26,12 +30,23 @@ impl Default for Requests {
         Self {
             client: None,
             headers: HeaderMap::new(),
+            home: None,
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(15),
             attempts: 5,
             wait: Duration::from_millis(250),
         }
     }
+}
+
+type Place = (String, Option<String>, Option<u16>);
+
+/// Headers that strangers may see.
+const HARMLESS: [HeaderName; 5] =
+    [header::ACCEPT, header::ACCEPT_LANGUAGE, header::ORIGIN, header::REFERER, header::USER_AGENT];
+
+fn place(url: &Url) -> Place {
+    (url.scheme().into(), url.host_str().map(Into::into), url.port_or_known_default())
 }
 
 /// From which byte on to which is wanted.
@@ -43,6 +58,11 @@ pub(in crate::source) struct Wanted {
 }
 
 impl Requests {
+    /// Whose headers are for the host of this address.
+    pub(in crate::source) fn to(url: &str) -> Self {
+        Self { home: Url::parse(url).ok().as_ref().map(place), ..Self::default() }
+    }
+
     /// Adds a header, or says which one is none.
     pub(in crate::source) fn header(&mut self, name: &str, value: &str) -> Result<(), HttpError> {
         let parsed = name.parse::<HeaderName>().ok().zip(value.parse::<HeaderValue>().ok());
@@ -65,6 +85,10 @@ impl Requests {
             None => client::shared()?,
         };
         let mut headers = self.headers.clone();
+        if self.home.as_ref().is_some_and(|home| *home != place(url)) {
+            headers =
+                HARMLESS.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
+        }
         headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         if let Some(Wanted { start, end }) = range {
             let last = end.map_or(String::new(), |end| end.saturating_sub(1).to_string());
@@ -128,7 +152,7 @@ pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), HttpError> {
 
 /// An address with http or https before it.
 pub(in crate::source) fn parse(url: &str) -> Result<Url, HttpError> {
-    let failed = |reason: String| HttpError::Url { url: url.into(), reason: reason.into() };
+    let failed = |reason: String| HttpError::Url { url: shown(url), reason: reason.into() };
     let parsed = Url::parse(url).map_err(|error| failed(error.to_string()))?;
     match parsed.scheme() {
         "http" | "https" => Ok(parsed),
