@@ -63,6 +63,8 @@ impl Broadcast {
     pub(crate) fn tune(&self, player: &Player) -> Track {
         let track = player.add_feed(self.shared.tuner.tap());
         self.shared.listeners.add(&track);
+        // It may have gone on the air, or off it, just before.
+        track.wake();
         track
     }
 }

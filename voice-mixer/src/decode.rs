@@ -100,7 +100,7 @@ impl Decode {
 
     /// Takes the packet back that was decoded last and not played wholly, to be sent as it is: its bytes and samples.
     pub(crate) fn give_back(&mut self, out: &mut [u8]) -> Option<(usize, usize)> {
-        let last = self.last.filter(|_| self.frames() > 0);
+        let last = self.last.filter(|last| self.frames() > 0 && last.skip == 0 && last.trim == 0 && last.len > 0);
         self.forget();
         let last = last?;
         let packet = &self.packet[..usize::from(last.len)];

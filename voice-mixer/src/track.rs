@@ -270,7 +270,7 @@ impl Track {
     /// Begins its end: fades out over `ramp`, at least what a click needs. `false` when it makes no sound: remove it at once.
     pub(crate) fn stop(&mut self, ramp: Duration, frames: usize) -> bool {
         let sounds = self.is_mixed() || (!ramp.is_zero() && self.started);
-        if self.is_paused() || !sounds {
+        if self.is_resting() || !sounds {
             return false;
         }
         self.stopping = true;

@@ -279,6 +279,10 @@ impl Control {
             let key = Key::new(*description.secret_key.expose());
             let (seq, time) = (Seq(self.noise() as u16), RtpTime(self.noise() as u32));
             let encrypted = version > 0;
+            if encrypted && self.encryption.state == dave::State::Off {
+                // Before the session, or a frame could leave plain in between.
+                self.update(Update::Dave(dave::Update::Withhold));
+            }
             self.update(Update::Session(Session { ssrc, mode, key, seq, time, encrypted }));
         }
         self.describe_dave(now, version);

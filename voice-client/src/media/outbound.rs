@@ -25,6 +25,9 @@ const HEADER: usize = 12;
 /// Where a frame must end, for everything that is put around it to find room.
 const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 
+/// Where a frame must end that goes on the air.
+const AIR_END: usize = HEADER + mixer::broadcast::MAX_PACKET;
+
 /// The sending half of one call's media.
 pub struct Outbound {
     mixer: Mixer,
@@ -296,7 +299,7 @@ impl Outbound {
             return Prepared::Rest;
         }
         (self.playing, self.flushing) = (true, None);
-        let mut tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
+        let mut tick = self.mixer.tick(&mut self.packet[HEADER..AIR_END]);
         while let Tick::Frame { len, more, .. } = tick {
             let packet = &self.packet[HEADER..HEADER + len];
             // The mixer's packets are legal: they come from libopus, or were looked at before.
@@ -307,7 +310,7 @@ impl Outbound {
             if !more {
                 break;
             }
-            tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
+            tick = self.mixer.next_frame(&mut self.packet[HEADER..AIR_END]);
         }
         Prepared::Nothing
     }

@@ -139,7 +139,8 @@ impl Mixer {
     /// it, nobody else's sound is left in the encoder, and its packets are in step.
     fn can_pass(&self, index: usize) -> bool {
         let Some((id, track)) = self.tracks.get(index) else { return false };
-        self.is_neutral(track) && (self.tail == 0 || (self.solo == Some(*id) && track.is_aligned(self.lag())))
+        let in_step = self.solo == Some(*id) && track.is_aligned(self.lag());
+        self.is_neutral(track) && (in_step || (self.tail == 0 && track.is_undecoded()))
     }
 
     /// Whether neither its group nor the whole change anything about this track.

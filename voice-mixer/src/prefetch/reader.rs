@@ -344,7 +344,7 @@ impl Reader {
             _ => 0,
         };
         // Too long for the ring is far too long for a datagram: its time passes, the mixer counts it.
-        let len = if packet.len() > room { 0 } else { packet.len() as u16 };
+        let len = if packet.len() > room.min(usize::from(u16::MAX)) { 0 } else { packet.len() as u16 };
         let record = Record { len, samples, skip, trim };
         self.yielded += record.audible();
         self.record = Some(record);

@@ -119,6 +119,11 @@ impl Track {
         self.decode.as_ref().is_none_or(|decode| decode.is_idle() || decode.offset() == Some(lag))
     }
 
+    /// Whether nothing of it was decoded that was not played.
+    pub(crate) fn is_undecoded(&self) -> bool {
+        self.decoded() == 0
+    }
+
     /// Whether it is about to play its first packet.
     pub(crate) fn is_fresh(&self) -> bool {
         !self.started && self.taken == 0 && !self.follows
@@ -313,13 +318,13 @@ impl Track {
         let Loops::Times(repetitions) = self.loops else { return wanted };
         let Some(seam) = self.feed.seam(repetitions) else { return wanted };
         let decoded = self.decoded() as u64;
-        let left = seam.saturating_sub(self.taken - decoded);
+        let left = seam.saturating_sub(self.taken.saturating_sub(decoded));
         if left == 0 {
             self.cut = true;
             if let Some(decode) = &mut self.decode {
                 // Nothing of what comes behind the seam was played.
                 decode.forget();
-                self.taken -= decoded;
+                self.taken = self.taken.saturating_sub(decoded);
             }
         }
         wanted.min(usize::try_from(left).unwrap_or(usize::MAX))

@@ -189,8 +189,6 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
         (Some(_), Some(len)) if *at < len => Ok(End::Part),
         // A part of something of unknown length: whether there is more shows when it is asked for.
         (Some(_), None) if ranges => Ok(End::Part),
-        // A station has no end: who was on the air hung up.
-        (None, None) if lock(&remote.head).as_ref().is_some_and(|head| head.is_station) => Err(HttpError::Short.into()),
         _ => Ok(End::All),
     }
 }
