@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use feed::Feed;
 pub(crate) use feed::{Kind, Ring};
-pub(crate) use mark::MarkKind;
+pub(crate) use mark::{Mark, MarkKind};
 pub use push::{Flushed, PcmPusher, PushConfig, PushError, Pushed, pcm_sink};
 pub use reader::{Reader, Step};
 pub(crate) use record::Record;

@@ -245,8 +245,14 @@ impl Track {
 
     pub(crate) fn set_volume(&mut self, volume: f32, ramp: Duration) {
         self.volume = limited(volume);
-        if !self.paused && !self.stopping {
+        if self.paused || self.stopping {
+            return;
+        }
+        if self.started || !self.gain.is_steady() || !ramp.is_zero() {
             self.gain.ramp(self.volume, sample(ramp, SAMPLE_RATE));
+        } else {
+            // Nothing was heard yet that could click.
+            self.gain = Gain::new(self.volume);
         }
     }
 

@@ -36,7 +36,7 @@ impl Guard {
     }
 
     /// A session was described. One that goes on under another transport key keeps its rule. Tracks wait at most
-    /// `wait` beats for the first key.
+    /// `wait` parts of 10 ms for the first key.
     pub(super) fn attach(&mut self, encrypted: bool, wait: u32) {
         if !self.attached {
             self.attached = true;
@@ -73,10 +73,10 @@ impl Guard {
     }
 
     /// Whether tracks wait in this beat; counts it.
-    pub(super) fn waits(&mut self, beats: u32) -> bool {
+    pub(super) fn waits(&mut self, parts: u32) -> bool {
         let waits = self.wait > 0 && self.rule == Rule::Withheld;
         if waits {
-            self.wait = self.wait.saturating_sub(beats);
+            self.wait = self.wait.saturating_sub(parts);
         }
         waits
     }

@@ -25,6 +25,8 @@ const HEADER: usize = 12;
 /// Where a frame must end, for everything that is put around it to find room.
 const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 
+/// The shortest beat.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Where a frame must end that goes on the air.
 const AIR_END: usize = HEADER + mixer::broadcast::MAX_PACKET;
 
@@ -40,7 +42,7 @@ pub struct Outbound {
     station: Option<Station>,
     transport: Option<Transport>,
     guard: Guard,
-    /// Beats that tracks wait for the first key of a session.
+    /// Parts of 10 ms that tracks wait for the first key of a session.
     patience: u32,
     muted: bool,
     /// Muted tracks stand still.
@@ -120,7 +122,7 @@ impl Outbound {
             station: None,
             transport: None,
             guard: Guard::new(),
-            patience: u32::try_from(e2ee_hold.as_millis() / FRAME.as_millis()).unwrap_or(u32::MAX),
+            patience: u32::try_from(e2ee_hold.as_millis() / SHORTEST.as_millis()).unwrap_or(u32::MAX),
             muted,
             holding: false,
             playing: false,
@@ -282,8 +284,9 @@ impl Outbound {
             self.flush();
             return self.prepare_silence();
         }
+        let parts = (self.beat().as_millis() / SHORTEST.as_millis()) as u32;
         // The beginning of a first track is worth a wait for the first key; who pushes packets in time is not held up.
-        if !self.mixer.is_idle() && !self.mixer.is_pushed() && self.guard.waits(beats) {
+        if !self.mixer.is_idle() && !self.mixer.is_pushed() && self.guard.waits(beats.saturating_mul(parts)) {
             self.flush();
             return Prepared::Nothing;
         }
@@ -356,6 +359,8 @@ impl Outbound {
     fn wrap(&mut self, tick: Tick) -> Prepared {
         match tick {
             Tick::Idle => self.prepare_silence(),
+            // Nothing of a frame that was dropped is still playing.
+            Tick::Hold if self.muted => self.prepare_silence(),
             Tick::Hold => Prepared::Nothing,
             Tick::Frame { more, .. } if self.muted => {
                 // Speech that is cut off needs its end too; frames are dropped, their tracks run on.

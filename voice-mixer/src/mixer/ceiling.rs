@@ -44,6 +44,9 @@ impl Ceiling {
             if let Some(limiter) = &mut self.limiter {
                 limiter.reset();
             }
+            if let Some(Some(left)) = &mut self.left {
+                left.reset();
+            }
         }
     }
 

@@ -67,12 +67,15 @@ impl Happenings {
         self.queue.reserve(self.bound - self.queue.len());
     }
 
-    pub(super) fn push(&mut self, id: TrackId, event: TrackEvent) {
-        if self.queue.len() < self.bound {
+    /// Whether there was room for it.
+    pub(super) fn push(&mut self, id: TrackId, event: TrackEvent) -> bool {
+        let room = self.queue.len() < self.bound;
+        if room {
             self.queue.push_back((id, event));
         } else {
             self.missed += 1;
         }
+        room
     }
 
     pub(super) fn pop(&mut self) -> Option<(TrackId, TrackEvent)> {

@@ -25,10 +25,17 @@ impl Mixer {
             self.ahead = 0;
         }
         let tick = self.run(out);
+        self.settle();
+        for (_, track) in &mut self.tracks {
+            track.pass_tick();
+        }
+        tick
+    }
+
+    fn settle(&mut self) {
         for (id, track) in &mut self.tracks {
             track.settle(|happened| self.happenings.push(*id, TrackEvent::from(happened)));
         }
-        tick
     }
 
     /// Makes the next frame of this tick, after one with `more`; [`Tick::Hold`] at any other time.
@@ -36,16 +43,14 @@ impl Mixer {
         if !std::mem::take(&mut self.more) {
             return Tick::Hold;
         }
-        let period = self.period();
+        let (period, frame) = (self.period(), self.encode.frame());
         let passing = self
             .tracks
             .iter_mut()
-            .position(|(id, track)| Some(*id) == self.passing && track.activity(period) == Activity::Passing);
+            .position(|(id, track)| Some(*id) == self.passing && track.activity(period, frame) == Activity::Passing);
         // Unless somebody has changed the track between the two, its packet is there.
         let tick = passing.map_or(Tick::Idle, |index| self.pass(index, out));
-        for (id, track) in &mut self.tracks {
-            track.settle(|happened| self.happenings.push(*id, TrackEvent::from(happened)));
-        }
+        self.settle();
         tick
     }
 
@@ -82,16 +87,17 @@ impl Mixer {
     fn plan(&mut self, period: usize) -> Plan {
         if self.tracks.iter().any(|(_, track)| track.waits_for().is_some()) {
             self.ask(period);
-            self.begin_crossfades(period);
+            self.begin_crossfades();
         }
         self.ask(period)
     }
 
     fn ask(&mut self, period: usize) -> Plan {
+        let frame = self.encode.frame();
         let mut plan = Plan { sounding: 0, muted: false, lone: None };
         let mut index = 0;
         while let Some((_, track)) = self.tracks.get_mut(index) {
-            match track.activity(period) {
+            match track.activity(period, frame) {
                 Activity::Over => {
                     let stopped = track.is_stopping().then_some(super::Ended::Stopped);
                     self.retire(index, stopped);
@@ -111,10 +117,11 @@ impl Mixer {
     }
 
     /// Lets tracks begin that wait for others which are about to end, or are not there.
-    fn begin_crossfades(&mut self, period: usize) {
+    fn begin_crossfades(&mut self) {
+        let frame = self.encode.frame();
         for index in 0..self.tracks.len() {
             let Some((before, crossfade)) = self.tracks[index].1.waits_for() else { continue };
-            let Some(other) = self.index(before) else {
+            let Some(other) = self.index(before).filter(|other| *other != index) else {
                 self.tracks[index].1.begin(0);
                 continue;
             };
@@ -122,7 +129,7 @@ impl Mixer {
                 self.tracks[index].1.begin(0);
                 continue;
             }
-            if crossfade == 0 || !self.tracks[index].1.is_ready(period) || !self.tracks[other].1.is_under_way() {
+            if crossfade == 0 || !self.tracks[index].1.is_ready(frame) || !self.tracks[other].1.is_under_way() {
                 continue;
             }
             // Neither fades over more than half of it.
@@ -180,7 +187,7 @@ impl Mixer {
         self.stats.passthrough_frames += 1;
         self.encode.pause();
         self.ceiling.reset();
-        if track.feed().end().is_some() && track.activity(period) == Activity::Over {
+        if track.feed().end().is_some() && track.activity(period, period) == Activity::Over {
             self.retire(index, None);
         }
         Tick::Frame { len, samples: samples as u32, more }
@@ -225,9 +232,12 @@ impl Mixer {
     /// Before the first mixed frame after packets that passed: lets the encoder hear their last 60 ms and its own look-ahead,
     /// so that its first frame goes on where they ended. (Less leaves its filters unlike those of the encoder before.)
     fn prime(&mut self, lag: usize, buffers: &mut Buffers, out: &mut [u8]) {
+        let period = self.period();
         let track = self.passing.and_then(|id| self.index(id)).and_then(|index| self.tracks.get_mut(index));
         let Some((_, track)) = track else { return };
-        if track.prime(lag, &mut buffers.frame) {
+        // One that was paused just now is not to be heard in what follows.
+        let goes_on = matches!(track.activity(period, period), Activity::Mixed | Activity::Passing);
+        if goes_on && track.prime(lag, &mut buffers.frame) {
             for piece in buffers.frame.chunks_mut(FRAME_SAMPLES * CHANNELS) {
                 self.spent.extend(self.ceiling.apply(piece, &mut buffers.scratch).map(Spent::Limiter));
                 self.encode.encode(piece, out);
@@ -251,7 +261,7 @@ impl Mixer {
             let from = track.take_join();
             let played = self.render_track(index, from, sum, scratch, &mut heard);
             let Some((id, track)) = self.tracks.get_mut(index) else { break };
-            let over = track.activity(period) == Activity::Over;
+            let over = track.activity(period, period) == Activity::Over;
             if !over && !track.is_played_out() {
                 continue;
             }
@@ -301,7 +311,7 @@ impl Mixer {
     ) -> usize {
         let (period, lag) = (sum.len() / CHANNELS, self.lag());
         let Some((id, track)) = self.tracks.get_mut(index) else { return 0 };
-        let activity = track.activity(period);
+        let activity = track.activity(period, self.encode.frame());
         if matches!(activity, Activity::Silent | Activity::Over) {
             return 0;
         }
@@ -326,7 +336,7 @@ impl Mixer {
         let mut buffers = self.buffers.take().unwrap_or_else(Buffers::new);
         let Buffers { sum, scratch, .. } = &mut *buffers;
         for (_, track) in &mut self.tracks {
-            if track.activity(period) == Activity::Muted {
+            if track.activity(period, period) == Activity::Muted {
                 track.mix(&mut sum[..period * CHANNELS], scratch);
             }
         }

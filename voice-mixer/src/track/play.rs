@@ -7,7 +7,7 @@ use voice_model::CHANNELS;
 use super::{Cue, TimerId, Track};
 use crate::decode::Decode;
 use crate::gain::Gain;
-use crate::prefetch::{Kind, Loops, MarkKind, Record};
+use crate::prefetch::{Kind, Loops, Mark, MarkKind, Record};
 use crate::{Metadata, opus};
 
 /// What a track has to say to this tick.
@@ -37,8 +37,8 @@ pub(crate) enum Happened {
 }
 
 impl Track {
-    /// What to do with it in this tick, of `frames`.
-    pub(crate) fn activity(&mut self, frames: usize) -> Activity {
+    /// What to do with it in this tick, of `frames`; it begins when there are `needed` of them to be mixed at once.
+    pub(crate) fn activity(&mut self, frames: usize, needed: usize) -> Activity {
         if self.stopping && self.gain.is_silent() {
             return Activity::Over;
         }
@@ -60,7 +60,7 @@ impl Track {
         let empty = (self.feed.is_empty() || self.cut) && held == 0;
         let ready = match kind {
             None => false,
-            Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= frames || self.feed.is_choked(),
+            Some(Kind::Pcm) if !self.feed.is_sink() => self.feed.frames() >= needed || self.feed.is_choked(),
             Some(_) => !self.feed.is_empty(),
         };
         let faded = self.fade.is_some_and(|fade| fade.is_done() && fade.is_outward());
@@ -374,8 +374,13 @@ impl Track {
         }
     }
 
+    /// A tick is over, however many packets it had.
+    pub(crate) fn pass_tick(&mut self) {
+        self.feed.pass_tick();
+    }
+
     /// Says what has happened to it since the last time, at the end of a tick.
-    pub(crate) fn settle(&mut self, mut tell: impl FnMut(Happened)) {
+    pub(crate) fn settle(&mut self, mut tell: impl FnMut(Happened) -> bool) {
         if !self.announced && self.feed.kind().is_some() {
             self.announced = true;
             tell(Happened::Playable);
@@ -386,12 +391,12 @@ impl Track {
                 tell(Happened::Underrun);
             }
         }
-        self.feed.pass_tick();
-        if self.elapsed == 0 {
+        let is_marked = |mark: &Mark| mark.at <= self.taken.saturating_sub(self.held());
+        if self.elapsed == 0 && !self.feed.next_mark().is_some_and(is_marked) {
             return;
         }
-        self.dry = false;
-        if !std::mem::replace(&mut self.was_started, true) {
+        self.dry &= self.elapsed == 0;
+        if self.elapsed > 0 && !std::mem::replace(&mut self.was_started, true) {
             tell(Happened::Started);
         }
         while let Some(mark) = self.feed.next_mark() {
@@ -400,12 +405,12 @@ impl Track {
                 break;
             }
             match self.feed.pop_mark().map(|mark| mark.kind) {
-                Some(MarkKind::Metadata(metadata)) => tell(Happened::Metadata(metadata)),
+                Some(MarkKind::Metadata(metadata)) => _ = tell(Happened::Metadata(metadata)),
                 _ => {
                     let end = self.base + opus::time(at.saturating_sub(self.since));
                     self.timers.advance(0, self.told, end, |id| tell(Happened::Timer(id)));
                     (self.base, self.since, self.told) = (Duration::ZERO, at, Duration::ZERO);
-                    tell(Happened::Looped);
+                    _ = tell(Happened::Looped);
                 }
             }
         }

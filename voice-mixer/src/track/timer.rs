@@ -72,24 +72,15 @@ impl Timers {
     }
 
     /// The track has played `frames` more, and came from one place of its source to another without beginning again.
-    pub(crate) fn advance(&mut self, frames: u64, from: Duration, to: Duration, mut fire: impl FnMut(TimerId)) {
+    pub(crate) fn advance(&mut self, frames: u64, from: Duration, to: Duration, mut fire: impl FnMut(TimerId) -> bool) {
         self.clock += frames;
         let clock = self.clock;
         self.timers.retain_mut(|timer| match &mut timer.due {
             Due::Once(due) => {
-                let due = *due <= clock;
-                if due {
-                    fire(timer.id);
-                }
-                !due
+                // What happens but once waits until there is room for it.
+                *due > clock || !fire(timer.id)
             }
-            Due::From(place) => {
-                let due = *place <= to;
-                if due {
-                    fire(timer.id);
-                }
-                !due
-            }
+            Due::From(place) => *place > to || !fire(timer.id),
             Due::Every { period, next } => {
                 if *next <= clock {
                     fire(timer.id);
@@ -115,7 +106,10 @@ mod tests {
 
     fn fired(timers: &mut Timers, frames: u64, from: u64, to: u64) -> Vec<u64> {
         let mut ids = Vec::new();
-        timers.advance(frames, MS(from), MS(to), |id| ids.push(id.0));
+        timers.advance(frames, MS(from), MS(to), |id| {
+            ids.push(id.0);
+            true
+        });
         ids
     }
 

@@ -134,16 +134,31 @@ fn volume_decides_on_passing_through() {
     let mut rig = Rig::new();
     rig.add(1, Packets::new(packets.clone()));
     rig.add(2, Tone::new(440.0, 0.5, None));
+    assert_ne!(rig.packets(), packets[..1], "the tone is heard");
     rig.mixer.set_volume(TrackId(2), 0.0, Duration::ZERO);
-    assert_ne!(rig.packets(), packets[..1], "the tone fades out");
-    assert_ne!(rig.packets(), packets[1..2], "the encoder still holds the end of the tone");
-    assert_eq!(rig.packets(), packets[1..2], "the tone is inaudible");
+    assert_ne!(rig.packets(), packets[1..2], "the tone fades out");
+    let mut ticks = 2;
+    let mut passes = |rig: &mut Rig| {
+        ticks += 1;
+        rig.packets().iter().all(|sent| packets.contains(sent))
+    };
+    assert!((0..6).any(|_| passes(&mut rig)), "the tone is inaudible");
     rig.mixer.set_volume(TrackId(1), 0.5, Duration::ZERO);
-    assert_ne!(rig.packets(), packets[2..3]);
+    assert!(!passes(&mut rig), "half as loud is mixed");
     rig.mixer.set_volume(TrackId(1), 1.0, Duration::ZERO);
-    assert_ne!(rig.packets(), packets[3..4], "the ramp is not over");
-    assert_eq!(rig.packets(), packets[4..5]);
-    assert_eq!(rig.mixer.position(TrackId(2)), Some(TICK * 6), "an inaudible track runs on");
+    assert!(!passes(&mut rig), "the ramp is not over");
+    assert!((0..6).any(|_| passes(&mut rig)), "alone at unit gain");
+    assert_eq!(rig.mixer.position(TrackId(2)), Some(TICK * ticks), "an inaudible track runs on");
+}
+
+#[test]
+fn a_volume_set_before_the_first_sound_is_there_at_once() {
+    let packets = opus(&[960; 30]);
+    let mut rig = Rig::new();
+    rig.add(1, Packets::new(packets.clone()));
+    rig.add(2, Tone::new(440.0, 0.5, None));
+    rig.mixer.set_volume(TrackId(2), 0.0, Duration::ZERO);
+    assert_eq!(rig.packets(), packets[..1], "nothing of the tone was ever heard");
 }
 
 #[test]
