@@ -1,5 +1,6 @@
 //! Many calls of one client, each in a guild of its own.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use tokio::task::JoinSet;
@@ -10,24 +11,24 @@ use crate::Outcome;
 /// Joins at the same time.
 const AT_ONCE: usize = 25;
 
-/// A client that trusts the authority in this file.
+/// A client that trusts the authority in this file, and asks for real-time priority if that is wanted.
 ///
 /// # Errors
 ///
 /// It cannot be read.
-pub fn client(ca: &Path) -> Outcome<Client> {
-    Ok(Client::new(Config::default().ca(Some(std::fs::read(ca)?)).clock_threads(1)))
+pub fn client(ca: &Path, realtime: bool) -> Outcome<Client> {
+    Ok(Client::new(Config::default().ca(Some(std::fs::read(ca)?)).realtime(realtime)))
 }
 
-/// Joins so many. `member` tells those apart who join the same guilds.
+/// Joins the calls of these numbers. `member` tells those apart who join the same guilds.
 ///
 /// # Errors
 ///
 /// One does not get in.
-pub async fn join(client: &Client, endpoint: &str, count: u64, member: u64) -> Outcome<Vec<Call>> {
+pub async fn join(client: &Client, endpoint: &str, numbers: RangeInclusive<u64>, member: u64) -> Outcome<Vec<Call>> {
     let mut calls = Vec::new();
     let mut joining = JoinSet::new();
-    for number in 1..=count {
+    for number in numbers {
         if joining.len() == AT_ONCE
             && let Some(call) = joining.join_next().await
         {

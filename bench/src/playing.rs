@@ -13,7 +13,7 @@ use voice_client::layer::dave::{self, Secret};
 use voice_client::layer::mixer::Track;
 use voice_client::layer::mixer::prefetch::Feed;
 use voice_client::layer::model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
-use voice_client::media::{Command, Outbound, OutboundSettings, Prepared, Session, Update};
+use voice_client::media::{Command, Outbound, OutboundSettings, Packet, Prepared, Session, Update};
 
 use crate::Outcome;
 use crate::signal::{in_stretches, tune};
@@ -41,6 +41,7 @@ impl Piece {
 /// A call that plays, without its clock.
 pub struct Playing {
     outbound: Outbound,
+    packet: Packet,
     filler: Filler,
     tracks: u64,
     /// Ticks between two fillings: what is read ahead lasts longer.
@@ -77,7 +78,7 @@ impl Playing {
     fn start(filler: Filler, feeds: Vec<Feed>, ahead: Duration, volume: f32, encoder: EncoderSettings) -> Self {
         let tracks = feeds.len() as u64;
         let outbound = outbound(encoder, feeds, volume);
-        Self { outbound, filler, tracks, batch: batch(ahead), ticks: 0, sealed: false, socket: None }
+        Self { outbound, packet: [0; _], filler, tracks, batch: batch(ahead), ticks: 0, sealed: false, socket: None }
     }
 
     /// Encrypts end to end from now on.
@@ -105,10 +106,10 @@ impl Playing {
     }
 
     fn tick(&mut self) {
-        let len = prepare(&mut self.outbound);
-        let packet = black_box(self.outbound.packet(len));
+        let len = prepare(&mut self.outbound, &mut self.packet);
+        let packet = black_box(&self.packet[..len]);
         let sent = self.socket.as_ref().is_none_or(|socket| socket.send(packet).is_ok());
-        self.outbound.finish(sent);
+        self.outbound.finish(sent, &mut self.packet);
     }
 
     /// Every tick must have played 20 ms of every track, and its packet must have left, sealed if it was to be.
@@ -151,8 +152,8 @@ pub fn seal(outbound: &mut Outbound) {
 }
 
 /// The length of its next packet.
-pub fn prepare(outbound: &mut Outbound) -> usize {
-    let Prepared::Packet(len) = outbound.prepare(1) else { panic!("a tick without a packet") };
+pub fn prepare(outbound: &mut Outbound, packet: &mut Packet) -> usize {
+    let Prepared::Packet(len) = outbound.prepare(1, packet) else { panic!("a tick without a packet") };
     len
 }
 

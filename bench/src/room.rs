@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use voice_client::EncoderSettings;
 use voice_client::layer::mixer::broadcast::Station;
 use voice_client::layer::mixer::prefetch::Feed;
-use voice_client::media::Outbound;
+use voice_client::layer::model::prefetch::STEPS;
+use voice_client::media::{Outbound, Packet};
 
 use crate::Outcome;
 use crate::playing::{AHEAD, batch, outbound, prepare, seal, to_nowhere};
@@ -65,7 +66,7 @@ fn measure(suite: &mut Suite, name: &str, feeds: Vec<Feed>, refill: impl FnMut(u
         seal(&mut outbound);
         Ok(Member { outbound, socket: to_nowhere()?, len: 0 })
     });
-    let room = Room { calls: calls.collect::<Outcome<_>>()?, refill, frames: 0 };
+    let room = Room { calls: calls.collect::<Outcome<_>>()?, packets: vec![[0; _]; PHASE], refill, frames: 0 };
     let room = RefCell::new(room);
     room.borrow_mut().play(1);
     let sides: [&mut dyn Side; 2] =
@@ -87,6 +88,8 @@ struct Member {
 
 struct Room<F> {
     calls: Vec<Member>,
+    /// Of one phase.
+    packets: Vec<Packet>,
     refill: F,
     frames: u64,
 }
@@ -102,12 +105,17 @@ impl<F: FnMut(u64)> Room<F> {
             let start = Instant::now();
             for phase in (0..batch).flat_map(|_| 0..CALLS / PHASE) {
                 let phase = &mut self.calls[phase * PHASE..][..PHASE];
-                for call in phase.iter_mut() {
-                    call.len = prepare(&mut call.outbound);
+                for n in 0..phase.len() {
+                    for ahead in 1..=STEPS {
+                        if let Some(next) = phase.get_mut(n + ahead) {
+                            next.outbound.prefetch(STEPS - ahead);
+                        }
+                    }
+                    phase[n].len = prepare(&mut phase[n].outbound, &mut self.packets[n]);
                 }
-                for call in phase {
-                    let sent = call.socket.send(call.outbound.packet(call.len)).is_ok();
-                    call.outbound.finish(sent);
+                for (call, packet) in phase.iter_mut().zip(&mut self.packets) {
+                    let sent = call.socket.send(&packet[..call.len]).is_ok();
+                    call.outbound.finish(sent, packet);
                 }
             }
             time += start.elapsed();
@@ -120,8 +128,10 @@ impl<F: FnMut(u64)> Room<F> {
     /// Time in which the same sockets send the packets that they sent last as often.
     fn send(&mut self, frames: u64) -> Duration {
         in_stretches(frames, || {
-            for call in &self.calls {
-                call.socket.send(call.outbound.packet(call.len)).expect("the socket takes any packet");
+            for phase in self.calls.chunks(PHASE) {
+                for (call, packet) in phase.iter().zip(&self.packets) {
+                    call.socket.send(&packet[..call.len]).expect("the socket takes any packet");
+                }
             }
         })
     }

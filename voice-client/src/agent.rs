@@ -7,10 +7,9 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use mixer::TrackId;
 use mixer::prefetch::{Flushed, PcmPusher, Pushed};
-use tokio::sync::watch;
 
 use crate::driver::Beat;
-use crate::end::TrackEnd;
+use crate::end::{Ending, TrackEnd};
 use crate::media::Command;
 
 /// The voice of an agent: PCM of any rate, written as it is made, that falls silent at once when somebody barges in.
@@ -23,7 +22,7 @@ pub struct Agent {
     waker: Arc<AtomicWaker>,
     beat: Beat,
     id: TrackId,
-    ended: watch::Receiver<Option<TrackEnd>>,
+    ended: Arc<Ending>,
 }
 
 /// Why samples were not taken.
@@ -54,13 +53,7 @@ fn why(end: &TrackEnd) -> String {
 
 impl Agent {
     /// `waker` is woken by the pusher's `on_drain`.
-    pub(crate) fn new(
-        pusher: PcmPusher,
-        waker: Arc<AtomicWaker>,
-        beat: Beat,
-        id: TrackId,
-        ended: watch::Receiver<Option<TrackEnd>>,
-    ) -> Self {
+    pub(crate) fn new(pusher: PcmPusher, waker: Arc<AtomicWaker>, beat: Beat, id: TrackId, ended: Arc<Ending>) -> Self {
         Self { pusher: Some(pusher), waker, beat, id, ended }
     }
 
@@ -184,8 +177,7 @@ impl Agent {
     }
 
     async fn end(&mut self) -> TrackEnd {
-        let end = self.ended.wait_for(Option::is_some).await;
-        end.ok().and_then(|end| end.clone()).unwrap_or(TrackEnd::CallClosed)
+        self.ended.wait().await.clone()
     }
 
     fn pusher(&self) -> &PcmPusher {
@@ -230,7 +222,7 @@ mod tests {
     struct Rig {
         place: Place,
         notices: post::UnboundedReceiver<Notice>,
-        end: watch::Sender<Option<TrackEnd>>,
+        end: Arc<Ending>,
         agent: Agent,
     }
 
@@ -244,8 +236,8 @@ mod tests {
             PushConfig::new(24_000, 1).capacity(Duration::from_millis(300)).low_water(Duration::from_millis(60));
         let (pusher, feed) = pcm_sink(config, Arc::new(move || on_drain.wake())).expect("a legal layout");
         place.beat().command(Command::Add { id: ID, track: Box::new(Track::new(feed)) });
-        let (end, ended) = watch::channel(None);
-        let agent = Agent::new(pusher, waker, place.beat().clone(), ID, ended);
+        let end = Arc::<Ending>::default();
+        let agent = Agent::new(pusher, waker, place.beat().clone(), ID, end.clone());
         Rig { place, notices, end, agent }
     }
 
@@ -294,7 +286,7 @@ mod tests {
                 _ => continue,
             }
         }
-        end.send(Some(TrackEnd::Finished)).expect("it is asked for");
+        end.tell(TrackEnd::Finished);
         assert!(matches!(in_time(finish).await, Ok(TrackEnd::Finished)));
     }
 
@@ -336,7 +328,7 @@ mod tests {
         assert!(matches!(error, AgentError::Layout { len: 3, channels: 2 }), "{error}");
         place.beat().command(Command::Stop { id: ID, ramp: Duration::ZERO });
         connect(&place);
-        end.send(Some(TrackEnd::Stopped)).expect("it is asked for");
+        end.tell(TrackEnd::Stopped);
         let write = async {
             loop {
                 if let Err(error) = agent.write(&[0.1; 2_400]).await {

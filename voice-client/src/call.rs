@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     closed: watch::Receiver<Option<Closed>>,
     encryption: watch::Receiver<Encryption>,
     /// The figures of the call when it was over.
-    last: Arc<OnceLock<Stats>>,
+    last: Arc<OnceLock<Box<Stats>>>,
     /// Somebody has asked to leave.
     leaving: AtomicBool,
     /// Events since the call began, until somebody asks for them.
@@ -52,7 +52,7 @@ pub(crate) struct Parts {
     pub(crate) closed: watch::Receiver<Option<Closed>>,
     pub(crate) encryption: watch::Receiver<Encryption>,
     pub(crate) events: Arc<event::Queue>,
-    pub(crate) last: Arc<OnceLock<Stats>>,
+    pub(crate) last: Arc<OnceLock<Box<Stats>>>,
 }
 
 impl Call {
@@ -249,7 +249,7 @@ impl Call {
             Ok(stats) => Some(stats),
             Err(_) => {
                 self.closed().await;
-                self.shared.last.get().cloned()
+                self.shared.last.get().map(|stats| (**stats).clone())
             }
         }
     }

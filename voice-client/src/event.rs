@@ -13,6 +13,8 @@ use crate::queue::QueueEvent;
 
 /// Events that wait for a slow reader before they collapse.
 const BOUND: usize = 1_024;
+/// As long as there are no more events than this, room is made for no more than there are.
+const FEW: usize = 16;
 /// Ends and the like that wait for a reader who does not read at all.
 const MAX_ENDS: usize = 16 * BOUND;
 
@@ -84,7 +86,7 @@ pub enum Event {
     /// Op 20: a user's platform.
     ClientPlatform(text::ClientPlatform),
     /// Any other opcode, as it came.
-    Other(text::Message),
+    Other(Box<text::Message>),
     /// A binary message of an unknown opcode, as it came.
     OtherBinary {
         /// The opcode.
@@ -144,7 +146,7 @@ impl Event {
             text::Message::BackendVersion(it) => Event::BackendVersion(it),
             text::Message::ClientFlags(it) => Event::ClientFlags(it),
             text::Message::ClientPlatform(it) => Event::ClientPlatform(it),
-            other => Event::Other(other),
+            other => Event::Other(Box::new(other)),
         }
     }
 
@@ -249,6 +251,10 @@ impl Queue {
             state.missed += 1;
         } else if state.events.len() >= BOUND && !event.is_kept() {
             state.make_room(&event);
+        }
+        if state.events.len() == state.events.capacity() && state.events.len() < FEW {
+            // Most calls are never asked for their events, and there are not many then.
+            state.events.reserve_exact(2);
         }
         state.events.push_back(event);
         drop(state);

@@ -9,7 +9,7 @@ use mixer::prefetch::{Push, Pusher};
 use tokio::sync::watch;
 
 use crate::driver::Beat;
-use crate::end::TrackEnd;
+use crate::end::{Ending, TrackEnd};
 use crate::error::Closed;
 
 /// A raw Opus sink: packets of your own encoder go to the wire as they are, as long as nothing else plays.
@@ -21,7 +21,7 @@ pub struct OpusSink {
     pusher: Option<Pusher>,
     waker: Arc<AtomicWaker>,
     beat: Beat,
-    ended: watch::Receiver<Option<TrackEnd>>,
+    ended: Arc<Ending>,
     closed: watch::Receiver<Option<Closed>>,
 }
 
@@ -45,7 +45,7 @@ impl OpusSink {
         pusher: Pusher,
         waker: Arc<AtomicWaker>,
         beat: Beat,
-        ended: watch::Receiver<Option<TrackEnd>>,
+        ended: Arc<Ending>,
         closed: watch::Receiver<Option<Closed>>,
     ) -> Self {
         Self { pusher: Some(pusher), waker, beat, ended, closed }
@@ -73,8 +73,7 @@ impl OpusSink {
         });
         match push.await? {
             Push::Closed => {
-                let ended = self.ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
-                if matches!(ended, Some(TrackEnd::Stopped)) {
+                if let TrackEnd::Stopped = self.ended.wait().await {
                     return Err(SinkError::Stopped);
                 }
                 let closed = self.closed.wait_for(Option::is_some).await;

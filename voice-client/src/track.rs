@@ -6,10 +6,10 @@ use std::time::Duration;
 use mixer::effects::{Effect, EffectError, Timescale};
 use mixer::prefetch::Loops;
 use mixer::{Cue, Gauge, GroupId, Metadata, Phase, SourceError, TimerId, TrackEvent, TrackId, When};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::driver::{Beat, Mailbox, lock};
-use crate::end::TrackEnd;
+use crate::end::{Ending, TrackEnd};
 use crate::media::Command;
 use crate::player::{self, Data};
 
@@ -31,10 +31,10 @@ struct Shared {
     mailbox: Option<Arc<Mailbox>>,
     gauge: Gauge,
     data: Option<Data>,
-    end: watch::Sender<Option<TrackEnd>>,
+    end: Arc<Ending>,
     readers: Mutex<Vec<mpsc::Sender<TrackEvent>>>,
     /// What is heard now, when that has changed since it was opened.
-    metadata: Mutex<Option<Metadata>>,
+    metadata: Mutex<Option<Box<Metadata>>>,
 }
 
 /// Why a seek did not happen.
@@ -63,7 +63,7 @@ impl Track {
         gauge: Gauge,
         data: Option<Data>,
     ) -> Self {
-        let (end, readers, metadata) = (watch::Sender::new(None), Mutex::default(), Mutex::default());
+        let (end, readers, metadata) = (Arc::default(), Mutex::default(), Mutex::default());
         Self { shared: Arc::new(Shared { id, beat, mailbox, gauge, data, end, readers, metadata }) }
     }
 
@@ -164,14 +164,13 @@ impl Track {
     ///
     /// [`SeekError`]; the track goes on when its source cannot seek, and ends when its source fails.
     pub async fn seek(&self, to: Duration) -> Result<Duration, SeekError> {
-        let mut end = self.end();
-        if end.borrow().is_some() {
+        if self.is_ended() {
             return Err(SeekError::Ended);
         }
         let answer = self.shared.mailbox.as_ref().ok_or(SeekError::Pushed)?.seek(to);
         tokio::select! {
             answer = answer => answer.map_err(|_| SeekError::Superseded)?.map_err(SeekError::Source),
-            _ = end.wait_for(Option::is_some) => Err(SeekError::Ended),
+            _ = self.shared.end.wait() => Err(SeekError::Ended),
         }
     }
 
@@ -187,12 +186,12 @@ impl Track {
 
     /// What it is doing.
     pub fn phase(&self) -> Phase {
-        if self.shared.end.borrow().is_some() { Phase::Ended } else { self.shared.gauge.phase() }
+        if self.is_ended() { Phase::Ended } else { self.shared.gauge.phase() }
     }
 
     /// What its source says of itself: format, length, tags; `None` until it is open.
     pub fn info(&self) -> Option<mixer::Info> {
-        self.shared.mailbox.as_ref()?.info()
+        self.shared.mailbox.as_ref()?.info().map(Arc::unwrap_or_clone)
     }
 
     /// How long its source is, where that is known.
@@ -202,7 +201,7 @@ impl Track {
 
     /// Title, artist and the like of what is heard now; `None` until its source is open.
     pub fn metadata(&self) -> Option<Metadata> {
-        let latest = lock(&self.shared.metadata).clone();
+        let latest = lock(&self.shared.metadata).as_deref().cloned();
         latest.or_else(|| self.info().map(|info| info.metadata))
     }
 
@@ -216,7 +215,7 @@ impl Track {
         let (sender, events) = mpsc::channel(BOUND);
         let mut readers = lock(&self.shared.readers);
         // Of a track that has ended there is nothing to come.
-        if self.shared.end.borrow().is_none() {
+        if !self.is_ended() {
             readers.push(sender);
         }
         TrackEvents { events }
@@ -224,11 +223,7 @@ impl Track {
 
     /// Resolves when it has ended, at once if it has already.
     pub async fn ended(&self) -> TrackEnd {
-        let mut end = self.end();
-        match end.wait_for(Option::is_some).await {
-            Ok(end) => end.clone().unwrap_or(TrackEnd::CallClosed),
-            Err(_) => TrackEnd::CallClosed,
-        }
+        self.shared.end.wait().await.clone()
     }
 
     /// Lets the thread that plays it look at it again.
@@ -237,24 +232,24 @@ impl Track {
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.shared.end.borrow().is_some()
+        self.shared.end.get().is_some()
     }
 
     pub(crate) fn tell(&self, event: &TrackEvent) {
         if let TrackEvent::Metadata(metadata) = event {
-            *lock(&self.shared.metadata) = Some((**metadata).clone());
+            *lock(&self.shared.metadata) = Some(metadata.clone());
         }
         lock(&self.shared.readers)
             .retain(|reader| !matches!(reader.try_send(event.clone()), Err(mpsc::error::TrySendError::Closed(_))));
     }
 
     pub(crate) fn set_ended(&self, end: TrackEnd) {
-        self.shared.end.send_replace(Some(end));
+        self.shared.end.tell(end);
         lock(&self.shared.readers).clear();
     }
 
-    pub(crate) fn end(&self) -> watch::Receiver<Option<TrackEnd>> {
-        self.shared.end.subscribe()
+    pub(crate) fn end(&self) -> Arc<Ending> {
+        self.shared.end.clone()
     }
 
     fn command(&self, command: Command) {
@@ -264,8 +259,8 @@ impl Track {
 
 impl fmt::Debug for Track {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.shared.end.borrow();
-        f.debug_struct("Track").field("id", &self.id()).field("end", &*end).finish_non_exhaustive()
+        let end = self.shared.end.get();
+        f.debug_struct("Track").field("id", &self.id()).field("end", &end).finish_non_exhaustive()
     }
 }
 

@@ -52,11 +52,12 @@ fn play(outbound: &mut Outbound, id: u64, source: impl Source + 'static) -> Read
 /// One beat, sent by `send`; how many packets that were.
 fn beat(outbound: &mut Outbound, mut send: impl FnMut(&[u8])) -> usize {
     let mut packets = 0;
-    let mut prepared = outbound.prepare(1);
+    let mut buffer = [0; _];
+    let mut prepared = outbound.prepare(1, &mut buffer);
     while let Prepared::Packet(len) = prepared {
-        send(outbound.packet(len));
+        send(&buffer[..len]);
         packets += 1;
-        prepared = outbound.finish(true);
+        prepared = outbound.finish(true, &mut buffer);
     }
     packets
 }
@@ -65,9 +66,10 @@ fn beats(outbound: &mut Outbound, count: usize) -> usize {
     (0..count).map(|_| beat(outbound, |packet| assert!(packet.len() > 12))).sum()
 }
 
-/// Opus packets of changing sizes.
+/// Opus packets of changing sizes, of which many fit into the room that is made for a time.
 fn packets(count: usize) -> Packets {
     let mut encoder = Encoder::new(48_000, Channels::Stereo, Application::Audio).unwrap();
+    encoder.set_bitrate(opus::Bitrate::Bits(48_000)).unwrap();
     let packet = |n: usize| {
         let hum = |i: usize| ((n * FRAME_SAMPLES + i / 2) as f32 * (0.01 + (n % 7) as f32 * 0.003)).sin() * 0.3;
         let pcm: Vec<f32> = (0..2 * FRAME_SAMPLES).map(hum).collect();

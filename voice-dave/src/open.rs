@@ -105,6 +105,8 @@ impl Opener {
         if self.secrets.len() == MAX_SECRETS {
             self.remove(0);
         }
+        // One is the rule: no room for more before it is needed.
+        self.secrets.reserve_exact(1);
         self.secrets.push(expected);
     }
 

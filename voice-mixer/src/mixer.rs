@@ -13,8 +13,10 @@ use crate::track::{Track, TrackStats};
 use crate::{Cue, EncoderConfig, GroupId, SourceError, TimerId, TrackId, When};
 
 mod ceiling;
+mod cruise;
 mod event;
 mod group;
+mod stats;
 mod tick;
 
 use ceiling::Ceiling;
@@ -22,6 +24,7 @@ use event::Happenings;
 pub use event::{Spent, TrackEvent};
 pub use group::Ducking;
 use group::Group;
+pub use stats::Stats;
 
 /// Plays tracks: one frame per [`tick`](Mixer::tick), mixed and encoded, or a lone Opus track's own packets.
 ///
@@ -31,10 +34,10 @@ use group::Group;
 /// Never blocks; allocates when tracks, groups and timers are added and when the encoder or a decoder is first needed, and
 /// not again.
 pub struct Mixer {
-    tracks: Vec<(TrackId, Track)>,
+    tracks: Vec<(TrackId, Box<Track>)>,
     groups: Vec<Group>,
     happenings: Happenings,
-    ended: VecDeque<(TrackId, Ended, Track)>,
+    ended: VecDeque<(TrackId, Ended, Box<Track>)>,
     spent: VecDeque<Spent>,
     gain: Gain,
     rack: Rack,
@@ -56,6 +59,8 @@ pub struct Mixer {
     tail: u32,
     /// Some rack fades from one chain to another.
     fading: bool,
+    /// The last tick passed a packet of the only track, and nothing was changed since.
+    cruising: bool,
     stats: Stats,
 }
 
@@ -97,26 +102,6 @@ pub enum Ended {
     Failed(SourceError),
 }
 
-/// Counters since the mixer was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Ticks.
-    pub ticks: u64,
-    /// Packets that were sent unmixed.
-    pub passthrough_frames: u64,
-    /// Frames that were mixed and encoded.
-    pub encoded_frames: u64,
-    /// Of all tracks, those removed too: ticks in which audio came too late.
-    pub underruns: u64,
-    /// Of all tracks, those removed too: packets dropped because they were too long.
-    pub oversized: u64,
-    /// Of all tracks, those removed too: packets that could not be decoded.
-    pub undecodable: u64,
-    /// Events that nobody asked for in time.
-    pub missed_events: u64,
-}
-
 impl Mixer {
     /// A mixer without tracks.
     pub fn new(config: EncoderConfig) -> Self {
@@ -139,16 +124,18 @@ impl Mixer {
             solo: None,
             tail: 0,
             fading: false,
+            cruising: false,
             stats: Stats::default(),
         }
     }
 
     /// Adds a track; returns the one that had this id until now.
-    pub fn add(&mut self, id: TrackId, track: Track) -> Option<Track> {
+    pub fn add(&mut self, id: TrackId, track: impl Into<Box<Track>>) -> Option<Box<Track>> {
         let before = self.remove(id);
+        self.cruising = false;
         // Most calls have a track or two: no room for more before it is needed.
         self.tracks.reserve_exact(1);
-        self.tracks.push((id, track));
+        self.tracks.push((id, track.into()));
         // Ending a track, or saying what happens to it, must not allocate.
         self.ended.reserve_exact(self.tracks.len());
         self.happenings.reserve(self.tracks.len());
@@ -157,8 +144,9 @@ impl Mixer {
     }
 
     /// Takes a track out, in the middle of a sound if need be: [`stop`](Self::stop) ends it without a click.
-    pub fn remove(&mut self, id: TrackId) -> Option<Track> {
+    pub fn remove(&mut self, id: TrackId) -> Option<Box<Track>> {
         let index = self.index(id)?;
+        self.cruising = false;
         let (_, track) = self.tracks.remove(index);
         self.keep_counts(track.stats);
         Some(track)
@@ -166,6 +154,7 @@ impl Mixer {
 
     /// Ends a track: fades it out over `ramp`, or within a frame, and then says so by [`pop_ended`](Self::pop_ended).
     pub fn stop(&mut self, id: TrackId, ramp: Duration) {
+        self.cruising = false;
         let period = self.period();
         if let Some(index) = self.index(id)
             && let Some((_, track)) = self.tracks.get_mut(index)
@@ -217,7 +206,7 @@ impl Mixer {
     pub fn set_effects(&mut self, id: TrackId, chain: Option<Chain>) -> Option<Chain> {
         match self.index(id).and_then(|index| self.tracks.get_mut(index)) {
             Some((_, track)) => {
-                self.fading = true;
+                (self.fading, self.cruising) = (true, false);
                 track.rack().replace(chain)
             }
             None => chain,
@@ -298,17 +287,19 @@ impl Mixer {
 
     /// Moves the volume of everything to `volume` in a straight line over `ramp`, at least 5 ms.
     pub fn set_master_volume(&mut self, volume: f32, ramp: Duration) {
+        self.cruising = false;
         self.gain.ramp(crate::track::limited(volume), sample(ramp, voice_model::SAMPLE_RATE));
     }
 
     /// Changes the effects of everything; returns what can be dropped already.
     pub fn set_master_effects(&mut self, chain: Option<Chain>) -> Option<Chain> {
-        self.fading = true;
+        (self.fading, self.cruising) = (true, false);
         self.rack.replace(chain)
     }
 
     /// Limits the sum with this; without one it is clipped softly. Returns what is not needed.
     pub fn set_limiter(&mut self, limiter: Option<Box<Limiter>>) -> Option<Box<Limiter>> {
+        self.cruising = false;
         self.ceiling.set_limiter(limiter)
     }
 
@@ -335,6 +326,7 @@ impl Mixer {
 
     /// Changes the encoder's settings, from the next frame on.
     pub fn configure(&mut self, config: EncoderConfig) {
+        self.cruising = false;
         self.encode.configure(config);
     }
 
@@ -364,7 +356,7 @@ impl Mixer {
     }
 
     /// The next track that has ended: call until `None` after each tick, and drop the tracks off the audio thread.
-    pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Track)> {
+    pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Box<Track>)> {
         self.ended.pop_front()
     }
 
@@ -391,6 +383,7 @@ impl Mixer {
     }
 
     fn retire(&mut self, index: usize, how: Option<Ended>) {
+        self.cruising = false;
         let (id, mut track) = self.tracks.remove(index);
         track.settle(|happened| self.happenings.push(id, TrackEvent::from(happened)));
         self.keep_counts(track.stats);
@@ -417,25 +410,18 @@ impl Mixer {
     }
 
     fn track(&mut self, id: TrackId) -> Option<&mut Track> {
-        self.tracks.iter_mut().find(|(other, _)| *other == id).map(|(_, track)| track)
+        self.cruising = false;
+        self.tracks.iter_mut().find(|(other, _)| *other == id).map(|(_, track)| &mut **track)
     }
 
     /// This group, which is made when it is first needed.
     fn group(&mut self, id: GroupId) -> &mut Group {
+        self.cruising = false;
         let index = self.groups.iter().position(|group| group.id == id).unwrap_or_else(|| {
             self.groups.push(Group::new(id));
             self.groups.len() - 1
         });
         &mut self.groups[index]
-    }
-}
-
-impl Stats {
-    fn with(mut self, track: TrackStats) -> Self {
-        self.underruns += track.underruns;
-        self.oversized += track.oversized;
-        self.undecodable += track.undecodable;
-        self
     }
 }
 

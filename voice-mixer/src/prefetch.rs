@@ -6,6 +6,7 @@
 
 pub(crate) mod ending;
 mod feed;
+mod inlet;
 mod mark;
 mod push;
 mod reader;

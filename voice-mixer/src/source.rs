@@ -154,7 +154,7 @@ pub struct Chunk {
     pub(crate) packet: Vec<u8>,
     pub(crate) skip: u32,
     pub(crate) trim: u32,
-    pub(crate) metadata: Option<Metadata>,
+    pub(crate) metadata: Option<Box<Metadata>>,
 }
 
 impl Chunk {
@@ -173,12 +173,12 @@ impl Chunk {
 
     /// Says that from this chunk on something else is heard: the next title of a radio station.
     pub fn set_metadata(&mut self, metadata: Metadata) {
-        self.metadata = Some(metadata);
+        self.metadata = Some(Box::new(metadata));
     }
 
     /// What begins with this chunk, when something does.
     pub fn metadata(&self) -> Option<&Metadata> {
-        self.metadata.as_ref()
+        self.metadata.as_deref()
     }
 
     /// The buffer to append interleaved samples to, at `rate` Hz, in `channels` channels (1 to 8).

@@ -11,6 +11,7 @@ use crate::opus;
 use crate::prefetch::{Feed, Kind, Loops};
 use crate::source::sample;
 
+mod cruise;
 mod fade;
 mod gauge;
 mod play;

@@ -1,4 +1,4 @@
-//! `calls ENDPOINT CA COUNT SECONDS` joins so many calls, waits for a line when everybody has company, rests, plays an
+//! `calls ENDPOINT CA COUNT SECONDS REALTIME` joins so many calls, waits for a line when everybody has company, rests, plays an
 //! endless Opus source in each of them, and says what that took: `name=value`, in nanoseconds, bytes or a share of 1. A
 //! program of its own: its memory is that of the calls.
 
@@ -21,14 +21,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use voice_client::{Call, Client};
+use voice_client::{Call, Client, Realtime};
 
 use source::{Endless, packets};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
+/// Calls that bring in what there is once per process: their memory is not counted.
+const FIRST: u64 = 25;
 /// How long the calls are watched that have nothing to send.
 const RESTING: Duration = Duration::from_secs(5);
+/// How long the machine's own lateness is watched.
+const WAITING: Duration = Duration::from_secs(10);
 /// For the last of anything to be over with.
 const SETTLE: Duration = Duration::from_secs(3);
 const PER_SECOND: u64 = 50;
@@ -39,17 +43,34 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [endpoint, ca, count, seconds] = &arguments[..] else { return Err("calls ENDPOINT CA COUNT SECONDS".into()) };
+    let [endpoint, ca, count, seconds, realtime] = &arguments[..] else {
+        return Err("calls ENDPOINT CA COUNT SECONDS REALTIME".into());
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let client = joining::client(ca.as_ref())?;
-    // What is made once per process is no memory of a call.
+    let client = joining::client(ca.as_ref(), realtime.parse()?)?;
     let packets: Arc<[Vec<u8>]> = packets()?.into();
+    let count = count.parse()?;
+    let mut calls = runtime.block_on(joining::join(&client, endpoint, 1..=FIRST.min(count), 1))?;
     let empty = process::resident();
-    let calls = runtime.block_on(joining::join(&client, endpoint, count.parse()?, 1))?;
+    calls.extend(runtime.block_on(joining::join(&client, endpoint, FIRST + 1..=count, 1))?);
     println!("joined {}", calls.len());
     stdout().flush()?;
     stdin().read_line(&mut String::new())?;
     runtime.block_on(measure(&client, &calls, empty, packets, Duration::from_secs(seconds.parse()?)))
+}
+
+/// The share of deadlines, one each half millisecond, that a thread which does nothing but wait for them comes more than 2 ms
+/// late to: what the machine does to anybody.
+fn late_by_itself() -> f64 {
+    let start = std::time::Instant::now();
+    let (mut deadline, mut deadlines, mut late) = (start, 0_u32, 0_u32);
+    while deadline < start + WAITING {
+        deadline += Duration::from_micros(500);
+        std::thread::sleep(deadline.saturating_duration_since(std::time::Instant::now()));
+        deadlines += 1;
+        late += u32::from(deadline.elapsed() > Duration::from_millis(2));
+    }
+    f64::from(late) / f64::from(deadlines)
 }
 
 async fn measure(
@@ -68,6 +89,7 @@ async fn measure(
         timeout(PATIENCE, company).await.map_err(|_| "a call has no company")?;
     }
     sleep(SETTLE).await;
+    println!("late-by-itself={}", tokio::task::spawn_blocking(late_by_itself).await?);
     let (cpu, start) = (process::cpu(), Instant::now());
     sleep(RESTING).await;
     let resting = (process::cpu() - cpu).as_secs_f64() / start.elapsed().as_secs_f64();
@@ -90,6 +112,11 @@ async fn measure(
     let (after, cpu, span) = (client.clock_stats(), process::cpu() - cpu, start.elapsed());
     let full = process::resident();
 
+    for thread in &after.threads {
+        if let Realtime::Refused(reason) = &thread.realtime {
+            return Err(format!("no real-time priority: {reason}").into());
+        }
+    }
     let (packets, late) = (after.packets - before.packets, after.late - before.late);
     let due = span.as_secs_f64() * (calls.len() as u64 * PER_SECOND) as f64;
     // Beats that were left out are no packets, but late.
@@ -97,13 +124,14 @@ async fn measure(
         return Err(format!("{packets} packets left and {late} were late, {due:.0} were due").into());
     }
     let count = calls.len() as f64;
+    let counted = count - FIRST as f64;
     println!("late={}", late as f64 / due);
     println!("latest={}", after.worst.as_secs_f64() * 1e9);
     println!("cpu-per-packet={}", cpu.as_secs_f64() * 1e9 / packets as f64);
     println!("cpu-per-idle-second={}", resting * 1e9 / count);
     if let (Some(empty), Some(idle), Some(full)) = (empty, idle, full) {
-        println!("memory-per-idle-call={}", idle.saturating_sub(empty) as f64 / count);
-        println!("memory-per-call={}", full.saturating_sub(empty) as f64 / count);
+        println!("memory-per-idle-call={}", idle.saturating_sub(empty) as f64 / counted);
+        println!("memory-per-call={}", full.saturating_sub(empty) as f64 / counted);
     }
     Ok(())
 }

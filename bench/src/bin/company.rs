@@ -15,8 +15,8 @@ fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [endpoint, ca, count] = &arguments[..] else { return Err("company ENDPOINT CA COUNT".into()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let client = joining::client(ca.as_ref())?;
-    let calls = runtime.block_on(joining::join(&client, endpoint, count.parse()?, 2))?;
+    let client = joining::client(ca.as_ref(), false)?;
+    let calls = runtime.block_on(joining::join(&client, endpoint, 1..=count.parse()?, 2))?;
     println!("joined {}", calls.len());
     stdout().flush()?;
     read_to_string(stdin()).map(drop)?;

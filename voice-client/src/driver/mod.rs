@@ -61,7 +61,7 @@ pub(crate) struct CallTask {
     pub(crate) closed: watch::Sender<Option<Closed>>,
     pub(crate) encryption: watch::Sender<Encryption>,
     /// The figures of the call when it was over.
-    pub(crate) last: Arc<OnceLock<Stats>>,
+    pub(crate) last: Arc<OnceLock<Box<Stats>>>,
 }
 
 /// The task of one call while it runs.
@@ -153,7 +153,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
         let (reply, figures) = oneshot::channel();
         running.stats(reply);
         if let Ok(stats) = figures.await {
-            let _ = last.set(stats);
+            let _ = last.set(Box::new(stats));
         }
         let Running { config, place, player, receive, ws, mut closing, mut events, ended, .. } = running;
         requests.close();

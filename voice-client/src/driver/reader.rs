@@ -21,8 +21,12 @@ use super::time::now;
 use super::{Beat, lock};
 use crate::media::Command;
 
-/// How soon a full ring is looked after again: a fraction of what it holds.
-const FULL: Duration = Duration::from_millis(100);
+/// How soon a reader is looked after again that has nothing to do.
+const REST: Duration = Duration::from_millis(250);
+/// How soon a full ring is looked after again, at least; otherwise when half of it was played.
+const FULL: Duration = Duration::from_millis(10);
+/// Those that may wait are looked after together: waking a thread for each of thousands costs more than what it does.
+const TOGETHER: Duration = Duration::from_millis(5);
 /// How soon a source that waits for somebody else is asked again.
 const WAITING: Duration = Duration::from_millis(5);
 /// Time that one source may work before the next one gets its turn.
@@ -43,6 +47,8 @@ pub(crate) struct Readers {
 
 struct Shared {
     pool: Mutex<Pool>,
+    /// Where turns that are taken together are counted from.
+    epoch: Instant,
     /// Wakes a thread: a job is due, or the queue has changed.
     changed: Condvar,
     /// Where sources that need tasks start them.
@@ -71,7 +77,7 @@ pub(crate) struct Mailbox {
     beat: Beat,
     seek: Mutex<Option<Seek>>,
     loops: Mutex<Option<Loops>>,
-    info: Mutex<Option<Info>>,
+    info: Mutex<Option<Arc<Info>>>,
     shared: Weak<Shared>,
 }
 
@@ -97,7 +103,7 @@ impl Mailbox {
     }
 
     /// What the source said of itself when it was opened.
-    pub(crate) fn info(&self) -> Option<Info> {
+    pub(crate) fn info(&self) -> Option<Arc<Info>> {
         lock(&self.info).clone()
     }
 }
@@ -105,7 +111,7 @@ impl Mailbox {
 impl Readers {
     pub(crate) fn new(max: usize) -> Self {
         let runtime = Mutex::new(Handle::try_current().ok());
-        let shared = Shared { pool: Mutex::default(), changed: Condvar::new(), runtime, max: max.max(1) };
+        let shared = Shared { pool: Mutex::default(), epoch: now(), changed: Condvar::new(), runtime, max: max.max(1) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -132,6 +138,16 @@ impl Readers {
 }
 
 impl Shared {
+    /// When who waits for so long gets its turn.
+    fn due(&self, wait: Duration) -> Instant {
+        let due = now() + wait;
+        if wait < FULL {
+            return due;
+        }
+        let since = (due - self.epoch).as_micros().next_multiple_of(TOGETHER.as_micros());
+        self.epoch + Duration::from_micros(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
     /// Lets the job with this mailbox work at once.
     fn hurry(&self, mailbox: &Arc<Mailbox>) {
         let mut pool = lock(&self.pool);
@@ -213,7 +229,7 @@ fn work(shared: &Arc<Shared>) {
         drop(pool);
         let runtime = lock(&shared.runtime).clone();
         let entered = runtime.as_ref().map(Handle::enter);
-        let again = take_turn(job, busy >= shared.max);
+        let again = take_turn(shared, job, busy >= shared.max);
         drop(entered);
         pool = lock(&shared.pool);
         pool.jobs.extend(again.map(Reverse));
@@ -228,15 +244,15 @@ fn work(shared: &Arc<Shared>) {
 }
 
 /// Lets a job work, or fail when every thread is blocked; returns it when it wants another turn.
-fn take_turn(mut job: Job, starved: bool) -> Option<Job> {
+fn take_turn(shared: &Shared, mut job: Job, starved: bool) -> Option<Job> {
     let wait = if starved {
         job.reader.fail(SourceError::other("source", "every reader thread is blocked by other sources"));
-        Some(FULL)
+        Some(REST)
     } else {
         serve(&mut job)
     };
     match wait {
-        Some(wait) => Some(Job { due: now() + wait, ..job }),
+        Some(wait) => Some(Job { due: shared.due(wait), ..job }),
         None => {
             discard(job);
             None
@@ -280,8 +296,9 @@ fn serve(job: &mut Job) -> Option<Duration> {
         match step {
             Step::Progress => {}
             Step::Waiting => return Some(WAITING),
+            Step::Full => return Some((job.reader.lasts() / 2).clamp(FULL, REST)),
             // An ended source may still be sought, as long as its track plays.
-            Step::Full | Step::Ended | Step::Failed(_) => return Some(FULL),
+            Step::Ended | Step::Failed(_) => return Some(REST),
             _ => return None,
         }
     }

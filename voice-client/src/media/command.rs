@@ -167,7 +167,7 @@ impl Command {
     pub(super) fn apply(self, mixer: &mut Mixer) -> Option<Removed> {
         let effects = |chain: Option<Chain>| chain.map(|chain| Removed::Spent(Spent::Effects(chain)));
         match self {
-            Command::Add { id, track } => return mixer.add(id, *track).map(|it| Removed::Track(id, Box::new(it))),
+            Command::Add { id, track } => return mixer.add(id, track).map(|it| Removed::Track(id, it)),
             Command::Stop { id, ramp } => mixer.stop(id, ramp),
             Command::Pause { id, paused } => mixer.set_paused(id, paused),
             Command::Volume { id, volume, ramp } => mixer.set_volume(id, volume, ramp),

@@ -72,13 +72,14 @@ impl Guard {
         self.rule = Rule::Withheld;
     }
 
-    /// Whether tracks wait in this beat; counts it.
-    pub(super) fn waits(&mut self, parts: u32) -> bool {
-        let waits = self.wait > 0 && self.rule == Rule::Withheld;
-        if waits {
-            self.wait = self.wait.saturating_sub(parts);
-        }
-        waits
+    /// Whether tracks are to wait.
+    pub(super) fn waits(&self) -> bool {
+        self.wait > 0 && self.rule == Rule::Withheld
+    }
+
+    /// They have waited for so many parts of 10 ms.
+    pub(super) fn has_waited(&mut self, parts: u32) {
+        self.wait = self.wait.saturating_sub(parts);
     }
 
     /// Makes the frame `buffer[..len]` fit to leave.

@@ -22,8 +22,11 @@ pub use command::{Command, Removed};
 pub use inbound::{Arrival, Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
 
-/// Room for one datagram: Discord's media stays below the usual MTU.
+/// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;
+
+/// Room for one datagram: Discord's media stays below the usual MTU.
+pub type Packet = [u8; PACKET];
 
 /// Control to media. Each half takes what concerns it.
 #[derive(Clone, Debug)]

@@ -6,16 +6,17 @@
 //! 4. RTP header and transport seal are put around it in place,
 //! 5. at the deadline the owner sends it, and says whether that worked: only then the sequence number is used up.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
 use mixer::broadcast::Station;
 use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId};
-use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
+use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc, prefetch as hint};
 use udp::Outgoing;
 
 use super::guard::{self, Guard, Guarded};
-use super::{Command, PACKET, Removed, Session, Update};
+use super::{Command, PACKET, Packet, Removed, Session, Update};
 use crate::config::Config;
 use crate::encoder::EncoderSettings;
 use crate::stats::Sent;
@@ -58,7 +59,6 @@ pub struct Outbound {
     exhausted: bool,
     /// The next packet is the first after a gap, and carries the marker bit.
     marker: bool,
-    packet: Box<[u8; PACKET]>,
     pending: Pending,
     sent: Sent,
 }
@@ -101,7 +101,7 @@ struct Pending {
 /// What a beat brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepared {
-    /// This many bytes of [`Outbound::packet`] are to be sent at the deadline.
+    /// This many bytes of the packet are to be sent at the deadline.
     Packet(usize),
     /// Nothing to send in this beat.
     Nothing,
@@ -131,7 +131,6 @@ impl Outbound {
             tail: 0,
             exhausted: false,
             marker: true,
-            packet: Box::new([0; PACKET]),
             pending: Pending::default(),
             sent: Sent::default(),
         }
@@ -192,7 +191,7 @@ impl Outbound {
             Command::Flush { id } if self.playing => self.flushing = Some(id),
             // Nothing is mixed now that could fade it out.
             Command::Stop { id, .. } if self.stands() => {
-                return self.mixer.remove(id).map(|track| Removed::Track(id, Box::new(track)));
+                return self.mixer.remove(id).map(|track| Removed::Track(id, track));
             }
             command => return command.apply(&mut self.mixer),
         }
@@ -209,7 +208,7 @@ impl Outbound {
     }
 
     /// A track that ended since the last call, to be dropped off the audio thread.
-    pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Track)> {
+    pub fn pop_ended(&mut self) -> Option<(TrackId, Ended, Box<Track>)> {
         self.mixer.pop_ended()
     }
 
@@ -260,12 +259,21 @@ impl Outbound {
         self.muted && self.holding
     }
 
-    /// Prepares the next packet. `beats` is how many [beats](Self::beat) have passed since the last call, at least 1: RTP time
+    /// Asks the processor for what [`prepare`](Self::prepare) needs, in so many steps ([`hint::STEPS`]): for who prepares
+    /// many in turn.
+    pub fn prefetch(&mut self, step: usize) {
+        match step {
+            0 => hint::around(&self.muted, offset_of!(Self, muted), size_of::<Self>()),
+            _ => self.mixer.prefetch(step),
+        }
+    }
+
+    /// Prepares the next packet, in `packet`, which holds anything before. `beats` is how many [beats](Self::beat) have passed since the last call, at least 1: RTP time
     /// runs on over those that were skipped, tracks do not.
-    pub fn prepare(&mut self, beats: u32) -> Prepared {
+    pub fn prepare(&mut self, beats: u32, packet: &mut Packet) -> Prepared {
         self.playing = false;
         if self.station.is_some() {
-            return self.broadcast();
+            return self.broadcast(packet);
         }
         let Some(transport) = &mut self.transport else {
             self.flush();
@@ -282,38 +290,39 @@ impl Outbound {
         }
         if self.farewell || self.is_held() {
             self.flush();
-            return self.prepare_silence();
+            return self.prepare_silence(packet);
         }
-        let parts = (self.beat().as_millis() / SHORTEST.as_millis()) as u32;
         // The beginning of a first track is worth a wait for the first key; who pushes packets in time is not held up.
-        if !self.mixer.is_idle() && !self.mixer.is_pushed() && self.guard.waits(beats.saturating_mul(parts)) {
+        if self.guard.waits() && !self.mixer.is_idle() && !self.mixer.is_pushed() {
+            let parts = (self.beat().as_millis() / SHORTEST.as_millis()) as u32;
+            self.guard.has_waited(beats.saturating_mul(parts));
             self.flush();
             return Prepared::Nothing;
         }
         (self.playing, self.flushing) = (true, None);
-        let tick = self.mixer.tick(&mut self.packet[HEADER..FRAME_END]);
-        self.wrap(tick)
+        let tick = self.mixer.tick(&mut packet[HEADER..FRAME_END]);
+        self.wrap(tick, packet)
     }
 
     /// Puts the frames of a beat on the air.
-    fn broadcast(&mut self) -> Prepared {
+    fn broadcast(&mut self, packet: &mut Packet) -> Prepared {
         if self.is_idle() {
             self.flush();
             return Prepared::Rest;
         }
         (self.playing, self.flushing) = (true, None);
-        let mut tick = self.mixer.tick(&mut self.packet[HEADER..AIR_END]);
+        let mut tick = self.mixer.tick(&mut packet[HEADER..AIR_END]);
         while let Tick::Frame { len, more, .. } = tick {
-            let packet = &self.packet[HEADER..HEADER + len];
+            let frame = &packet[HEADER..HEADER + len];
             // The mixer's packets are legal: they come from libopus, or were looked at before.
-            let aired = self.station.as_mut().is_some_and(|station| station.push(packet).is_ok());
+            let aired = self.station.as_mut().is_some_and(|station| station.push(frame).is_ok());
             self.sent.packets += u64::from(aired);
             self.sent.dropped += u64::from(!aired);
             self.sent.bytes += len as u64;
             if !more {
                 break;
             }
-            tick = self.mixer.next_frame(&mut self.packet[HEADER..AIR_END]);
+            tick = self.mixer.next_frame(&mut packet[HEADER..AIR_END]);
         }
         Prepared::Nothing
     }
@@ -324,13 +333,8 @@ impl Outbound {
         }
     }
 
-    /// The packet that [`prepare`](Self::prepare) prepared.
-    pub fn packet(&self, len: usize) -> &[u8] {
-        &self.packet[..len]
-    }
-
     /// Says whether the prepared packet left, and prepares a further one of the same beat, when frames are short.
-    pub fn finish(&mut self, sent: bool) -> Prepared {
+    pub fn finish(&mut self, sent: bool, packet: &mut Packet) -> Prepared {
         let Some(transport) = &mut self.transport else { return Prepared::Nothing };
         let pending = std::mem::take(&mut self.pending);
         transport.outgoing.advance(pending.samples);
@@ -347,8 +351,8 @@ impl Outbound {
         if !pending.more {
             return Prepared::Nothing;
         }
-        let tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
-        self.wrap(tick)
+        let tick = self.mixer.next_frame(&mut packet[HEADER..FRAME_END]);
+        self.wrap(tick, packet)
     }
 
     /// What was sent so far.
@@ -356,26 +360,26 @@ impl Outbound {
         Sent { sealed: self.guard.sealed(), ..self.sent }
     }
 
-    fn wrap(&mut self, tick: Tick) -> Prepared {
+    fn wrap(&mut self, tick: Tick, packet: &mut Packet) -> Prepared {
         match tick {
-            Tick::Idle => self.prepare_silence(),
+            Tick::Idle => self.prepare_silence(packet),
             // Nothing of a frame that was dropped is still playing.
-            Tick::Hold if self.muted => self.prepare_silence(),
+            Tick::Hold if self.muted => self.prepare_silence(packet),
             Tick::Hold => Prepared::Nothing,
             Tick::Frame { more, .. } if self.muted => {
                 // Speech that is cut off needs its end too; frames are dropped, their tracks run on.
-                self.sent.dropped += 1 + self.skip(more);
-                self.prepare_silence()
+                self.sent.dropped += 1 + self.skip(more, packet);
+                self.prepare_silence(packet)
             }
             Tick::Frame { len, samples, more } => {
                 self.tail = SILENCE_TAIL;
-                self.seal(len, Pending { samples, more, silence: false, bytes: 0 })
+                self.seal(len, Pending { samples, more, silence: false, bytes: 0 }, packet)
             }
         }
     }
 
     /// The end of speech: five silence frames, each a packet of its own, then nothing.
-    fn prepare_silence(&mut self) -> Prepared {
+    fn prepare_silence(&mut self, packet: &mut Packet) -> Prepared {
         if self.transport.as_ref().is_some_and(|transport| transport.ahead > 0) {
             // The frame before lasts longer than a beat.
             return Prepared::Nothing;
@@ -385,37 +389,37 @@ impl Outbound {
             return if self.is_idle() { Prepared::Rest } else { Prepared::Nothing };
         };
         self.tail = left;
-        self.packet[HEADER..HEADER + SILENCE_FRAME.len()].copy_from_slice(&SILENCE_FRAME);
+        packet[HEADER..HEADER + SILENCE_FRAME.len()].copy_from_slice(&SILENCE_FRAME);
         let pending = Pending { samples: FRAME_SAMPLES as u32, more: false, silence: true, bytes: 0 };
-        self.seal(SILENCE_FRAME.len(), pending)
+        self.seal(SILENCE_FRAME.len(), pending, packet)
     }
 
     /// Passes over the rest of a beat's frames; returns how many there were.
-    fn skip(&mut self, mut more: bool) -> u64 {
+    fn skip(&mut self, mut more: bool, packet: &mut Packet) -> u64 {
         let mut skipped = 0;
         while more {
             skipped += 1;
-            let tick = self.mixer.next_frame(&mut self.packet[HEADER..FRAME_END]);
+            let tick = self.mixer.next_frame(&mut packet[HEADER..FRAME_END]);
             more = matches!(tick, Tick::Frame { more: true, .. });
         }
         skipped
     }
 
-    fn seal(&mut self, len: usize, pending: Pending) -> Prepared {
-        let len = match self.guard.seal(&mut self.packet[HEADER..PACKET - MAX_OVERHEAD], len) {
+    fn seal(&mut self, len: usize, pending: Pending, packet: &mut Packet) -> Prepared {
+        let len = match self.guard.seal(&mut packet[HEADER..PACKET - MAX_OVERHEAD], len) {
             Guarded::Ready(len) => len,
             Guarded::NoKey => {
                 self.sent.no_key += u64::from(!pending.silence);
-                return self.withhold(pending);
+                return self.withhold(pending, packet);
             }
             Guarded::Failed => {
                 self.sent.unsealable += 1;
-                return self.withhold(pending);
+                return self.withhold(pending, packet);
             }
         };
         let Some(transport) = &mut self.transport else { return Prepared::Nothing };
-        transport.outgoing.header(self.marker).write(&mut self.packet[..]);
-        match transport.sealer.seal_rtp(&mut self.packet[..], HEADER, len) {
+        transport.outgoing.header(self.marker).write(&mut packet[..]);
+        match transport.sealer.seal_rtp(&mut packet[..], HEADER, len) {
             Ok(bytes) => {
                 self.pending = Pending { bytes, ..pending };
                 Prepared::Packet(bytes)
@@ -432,8 +436,8 @@ impl Outbound {
 
     /// A frame must not leave, nor may what follows in its beat. Tracks and RTP time run on; what leaves next is the first
     /// after a gap.
-    fn withhold(&mut self, pending: Pending) -> Prepared {
-        self.sent.no_key += self.skip(pending.more);
+    fn withhold(&mut self, pending: Pending, packet: &mut Packet) -> Prepared {
+        self.sent.no_key += self.skip(pending.more, packet);
         self.tail = 0;
         self.marker = true;
         Prepared::Nothing

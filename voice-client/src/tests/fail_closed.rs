@@ -55,11 +55,12 @@ impl Speaker {
         let mut frames = Vec::new();
         for _ in 0..count {
             while let Step::Progress = self.reader.step() {}
-            let mut prepared = self.outbound.prepare(1);
+            let mut buffer = [0; _];
+            let mut prepared = self.outbound.prepare(1, &mut buffer);
             while let Prepared::Packet(len) = prepared {
-                let mut packet = self.outbound.packet(len).to_vec();
+                let mut packet = buffer[..len].to_vec();
                 frames.push(self.opener.open(&mut packet, 12).expect("authentic").to_vec());
-                prepared = self.outbound.finish(true);
+                prepared = self.outbound.finish(true, &mut buffer);
             }
         }
         frames
@@ -98,7 +99,7 @@ fn a_raw_sink_does_not_wait() {
     outbound.update(&session(true, 1));
     for beat in 1..=50 {
         assert_eq!(pusher.push(&SILENCE_FRAME).unwrap(), prefetch::Push::Done);
-        assert_eq!(outbound.prepare(1), Prepared::Nothing);
+        assert_eq!(outbound.prepare(1, &mut [0; _]), Prepared::Nothing);
         assert_eq!(drained.load(Ordering::Relaxed), beat, "taken at once, and not sent");
     }
     assert_eq!(outbound.sent().no_key, 50);

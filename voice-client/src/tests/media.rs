@@ -210,14 +210,15 @@ fn time_runs_on_over_rests_of_any_length() {
         let (mut reader, feed) = mixer::prefetch::pipe(Box::new(source), mixer::prefetch::Config::default());
         while matches!(reader.step(), mixer::prefetch::Step::Progress) {}
         outbound.command(Command::Add { id: mixer::TrackId(1), track: Box::new(mixer::Track::new(feed)) });
-        let mut prepared = outbound.prepare(beats);
+        let mut buffer = [0; _];
+        let mut prepared = outbound.prepare(beats, &mut buffer);
         elapsed += u64::from(beats);
         let mut packets = 0;
         while let Prepared::Packet(len) = prepared {
-            let header = Header::read(outbound.packet(len)).unwrap();
+            let header = Header::read(&buffer[..len]).unwrap();
             assert_eq!(header.time.0, (elapsed * FRAME_SAMPLES as u64) as u32, "after {beats} beats");
-            outbound.finish(true);
-            prepared = outbound.prepare(1);
+            outbound.finish(true, &mut buffer);
+            prepared = outbound.prepare(1, &mut buffer);
             elapsed += 1;
             packets += 1;
         }

@@ -172,12 +172,13 @@ impl Peer {
                 }
             }
         });
-        let mut prepared = self.outbound.prepare(1);
+        let mut buffer = [0; _];
+        let mut prepared = self.outbound.prepare(1, &mut buffer);
         while let Prepared::Packet(len) = prepared {
-            let packet = self.outbound.packet(len).to_vec();
+            let packet = buffer[..len].to_vec();
             self.wire.push((now, packet.clone()));
             self.up.push(now, packet);
-            prepared = self.outbound.finish(true);
+            prepared = self.outbound.finish(true, &mut buffer);
         }
         while let Some((id, _, _)) = self.outbound.pop_ended() {
             self.ended.push(id);

@@ -40,12 +40,13 @@ impl Speaker {
     fn beat(&mut self) -> Vec<(u32, Vec<u8>)> {
         while let prefetch::Step::Progress = self.reader.step() {}
         let mut packets = Vec::new();
-        let mut prepared = self.outbound.prepare(1);
+        let mut buffer = [0; _];
+        let mut prepared = self.outbound.prepare(1, &mut buffer);
         while let Prepared::Packet(len) = prepared {
-            let mut packet = self.outbound.packet(len).to_vec();
+            let mut packet = buffer[..len].to_vec();
             let time = Header::read(&packet).unwrap().time.0;
             packets.push((time, self.opener.open(&mut packet, 12).expect("authentic").to_vec()));
-            prepared = self.outbound.finish(true);
+            prepared = self.outbound.finish(true, &mut buffer);
         }
         packets
     }

@@ -46,15 +46,20 @@ impl Slot {
         self.sequence.store(2 * number, Ordering::Release);
     }
 
-    /// Copies the packet of this number to `out`; `None` when it is not there any more, and `out` holds anything.
-    pub(super) fn read(&self, number: u64, out: &mut [u8; WORDS * WORD]) -> Option<Record> {
+    /// Copies the packet of this number to `out`; `None` when it is not there any more, or does not fit, and `out` holds
+    /// anything.
+    pub(super) fn read(&self, number: u64, out: &mut [u8]) -> Option<Record> {
         if self.sequence.load(Ordering::Acquire) != 2 * number {
             return None;
         }
         let header = self.header.load(Ordering::Relaxed);
         let len = usize::from(header as u16).min(MAX_PACKET);
-        for (bytes, word) in out.as_chunks_mut::<WORD>().0.iter_mut().zip(&self.words[..len.div_ceil(WORD)]) {
+        let (whole, rest) = out.get_mut(..len)?.as_chunks_mut::<WORD>();
+        for (bytes, word) in whole.iter_mut().zip(&self.words) {
             *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        if let Some(word) = self.words.get(whole.len()) {
+            rest.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()]);
         }
         // The words are read before the number is read again.
         fence(Ordering::Acquire);
@@ -62,6 +67,3 @@ impl Slot {
         unchanged.then_some(Record { len: len as u16, samples: (header >> 16) as u16, skip: 0, trim: 0 })
     }
 }
-
-/// Room to read a packet into.
-pub(super) const ROOM: usize = WORDS * WORD;

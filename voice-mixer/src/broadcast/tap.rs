@@ -3,8 +3,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use voice_model::{FRAME_SAMPLES, MAX_PACKET_SAMPLES};
 
-use super::slot::ROOM;
-use super::{Hall, SLOTS};
+use super::{Hall, MAX_PACKET, SLOTS};
 use crate::prefetch::Record;
 
 /// How far behind a tap can be: the packets before that are about to be written over.
@@ -25,7 +24,7 @@ pub(crate) struct Tap {
     joined: u64,
     /// The packet that was read last, when it was peeked and not taken.
     held: Option<Record>,
-    packet: Box<[u8; ROOM]>,
+    packet: Box<[u8; MAX_PACKET]>,
     cushion: u64,
     max_lag: u64,
     /// It has run out: for so many samples it has waited for as many packets as the cushion has.
@@ -46,7 +45,7 @@ impl Tap {
             next: (newest + 1).saturating_sub(cushion).max(1),
             joined: newest,
             held: None,
-            packet: Box::new([0; ROOM]),
+            packet: Box::new([0; MAX_PACKET]),
             cushion,
             max_lag,
             waiting: Some(0),
@@ -82,6 +81,12 @@ impl Tap {
         self.available() == 0
     }
 
+    /// Asks the processor for its memory.
+    pub(crate) fn prefetch(&self) {
+        voice_model::prefetch::start(&self.next);
+        voice_model::prefetch::start(&self.samples);
+    }
+
     pub(crate) fn attend(&mut self, period: usize, ended: bool) {
         self.period = period;
         let available = self.available();
@@ -115,6 +120,19 @@ impl Tap {
         self.held
     }
 
+    /// Takes the next packet straight into `out`, when it is one of those that are wanted and nothing is out of the ordinary.
+    /// `out` holds anything otherwise.
+    pub(crate) fn take(&mut self, out: &mut [u8], wanted: impl Fn(Record) -> bool) -> Option<Record> {
+        if self.waiting.is_some() || self.held.is_some() || self.is_late(self.available()) {
+            return None;
+        }
+        let record = self.hall.slot(self.next).read(self.next, out).filter(|record| wanted(*record))?;
+        self.next += 1;
+        self.samples = u64::from(record.samples);
+        self.owed += usize::from(record.samples);
+        Some(record)
+    }
+
     /// Copies the packet that was peeked to `out` and takes it.
     pub(crate) fn pop(&mut self, out: &mut [u8]) {
         if let Some(record) = &self.held {
@@ -131,6 +149,11 @@ impl Tap {
         }
     }
 
+    /// Whether what it would read next is so many packets old that newer ones are to be played instead.
+    fn is_late(&self, behind: u64) -> bool {
+        behind > MAX_BEHIND || (behind > self.cushion + 1 && behind * self.samples > self.max_lag)
+    }
+
     fn read(&mut self) -> Option<Record> {
         for _ in 0..TRIES {
             let newest = self.hall.newest.load(Ordering::Acquire);
@@ -138,11 +161,10 @@ impl Tap {
             if behind == 0 {
                 return None;
             }
-            let is_late = behind > self.cushion + 1 && behind * self.samples > self.max_lag;
-            let packet = if behind > MAX_BEHIND || is_late {
+            let packet = if self.is_late(behind) {
                 None
             } else {
-                self.hall.slot(self.next).read(self.next, &mut self.packet)
+                self.hall.slot(self.next).read(self.next, &mut self.packet[..])
             };
             if let Some(record) = packet {
                 self.next += 1;

@@ -53,7 +53,7 @@ pub(super) struct Happenings {
 
 /// Events that wait at most: four a track, whether there are few tracks or many.
 const PER_TRACK: usize = 4;
-const LEAST: usize = 16;
+const LEAST: usize = 8;
 const MOST: usize = 1_024;
 
 impl Happenings {

@@ -24,11 +24,13 @@ impl Mixer {
             // The last tick was not played to its end: let its time have passed.
             self.ahead = 0;
         }
-        let tick = self.run(out);
+        let cruised = if std::mem::take(&mut self.cruising) { self.cruise(out) } else { None };
+        let tick = cruised.unwrap_or_else(|| self.run(out));
         self.settle();
         for (_, track) in &mut self.tracks {
             track.pass_tick();
         }
+        self.cruising = self.cruising || self.can_cruise(tick);
         tick
     }
 
@@ -144,7 +146,7 @@ impl Mixer {
 
     /// Whether this track, the only one that sounds, can pass from here on without a gap or a click: nothing is to be done to
     /// it, nobody else's sound is left in the encoder, and its packets are in step.
-    fn can_pass(&self, index: usize) -> bool {
+    pub(super) fn can_pass(&self, index: usize) -> bool {
         let Some((id, track)) = self.tracks.get(index) else { return false };
         let in_step = self.solo == Some(*id) && track.is_aligned(self.lag());
         self.is_neutral(track) && (in_step || (self.tail == 0 && track.is_undecoded()))
@@ -187,10 +189,20 @@ impl Mixer {
         self.stats.passthrough_frames += 1;
         self.encode.pause();
         self.ceiling.reset();
-        if track.feed().end().is_some() && track.activity(period, period) == Activity::Over {
-            self.retire(index, None);
+        if track.feed().end().is_some() {
+            self.retire_over(index);
         }
         Tick::Frame { len, samples: samples as u32, more }
+    }
+
+    /// Lets a track go whose last packet has passed, if it has.
+    pub(super) fn retire_over(&mut self, index: usize) {
+        let period = self.period();
+        if let Some((_, track)) = self.tracks.get_mut(index)
+            && track.activity(period, period) == Activity::Over
+        {
+            self.retire(index, None);
+        }
     }
 
     /// Mixes all tracks into one packet. `lone` is the one that could pass, if it were not for what is around it.

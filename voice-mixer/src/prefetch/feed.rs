@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rtrb::Consumer;
-use voice_model::CHANNELS;
+use voice_model::{CHANNELS, prefetch as hint};
 
 use super::ending::Ending;
 use super::mark::{Mark, MarkKind};
@@ -12,11 +12,16 @@ use super::record::{HEADER, Record};
 use crate::SourceError;
 use crate::broadcast::Tap;
 
+/// What most packets have at most, in bytes, with what stands before them.
+const USUAL: usize = 256;
+
 /// The audio thread's end of the ring. Belongs to a [`Track`](crate::Track); dropping it tells the reader to stop.
 pub struct Feed {
     ring: Option<Ring>,
     /// Where the ring comes from, once the source is open; `None` for one that was there from the beginning.
     arrival: Option<Consumer<Arrived>>,
+    /// A larger ring of packets, which follows when this one is empty.
+    next: Option<Consumer<u8>>,
     marks: Option<Consumer<Mark>>,
     /// Marks that were taken.
     passed: u32,
@@ -30,10 +35,19 @@ pub struct Feed {
 /// How a source ended.
 pub(crate) type End = Result<(), SourceError>;
 
-/// What a reader hands over when its source is open.
-pub(super) struct Arrived {
+/// What a reader hands over.
+pub(super) enum Arrived {
+    /// Its source is open.
+    Opened(Opened),
+    /// Packets go on in a larger ring.
+    Grown(Consumer<u8>),
+    /// Where marks come from: few sources have any.
+    Marks(Consumer<Mark>),
+}
+
+/// An open source.
+pub(super) struct Opened {
     pub(super) ring: Ring,
-    pub(super) marks: Option<Consumer<Mark>>,
     /// What brings the source to the loudness that was asked for; 1.0 when none was.
     pub(super) gain: f32,
     /// Samples at 48 kHz from the beginning of the source to its end, when that is known.
@@ -42,7 +56,7 @@ pub(super) struct Arrived {
 
 impl From<Ring> for Arrived {
     fn from(ring: Ring) -> Self {
-        Self { ring, marks: None, gain: 1.0, length: None }
+        Self::Opened(Opened { ring, gain: 1.0, length: None })
     }
 }
 
@@ -79,12 +93,31 @@ impl Drop for SinkSide {
 
 impl Feed {
     pub(super) fn new(arrival: Consumer<Arrived>, end: Arc<Ending>, sink: Option<SinkSide>) -> Self {
-        Self { ring: None, arrival: Some(arrival), marks: None, passed: 0, gain: 1.0, length: None, end, sink }
+        Self { ring: None, arrival: Some(arrival), sink, ..Self::bare(end) }
     }
 
     /// A feed of something that is open already.
     pub(crate) fn open(ring: Ring, end: Arc<Ending>) -> Self {
-        Self { ring: Some(ring), arrival: None, marks: None, passed: 0, gain: 1.0, length: None, end, sink: None }
+        Self { ring: Some(ring), ..Self::bare(end) }
+    }
+
+    fn bare(end: Arc<Ending>) -> Self {
+        let (ring, arrival, next, marks) = (None, None, None, None);
+        Self { ring, arrival, next, marks, passed: 0, gain: 1.0, length: None, end, sink: None }
+    }
+
+    /// Takes what the reader has handed over.
+    fn receive(&mut self) {
+        let Some(arrival) = &mut self.arrival else { return };
+        while let Ok(arrived) = arrival.pop() {
+            match arrived {
+                Arrived::Opened(Opened { ring, gain, length }) => {
+                    (self.ring, self.gain, self.length) = (Some(ring), gain, length);
+                }
+                Arrived::Grown(next) => self.next = Some(next),
+                Arrived::Marks(marks) => self.marks = Some(marks),
+            }
+        }
     }
 
     /// How the source ended, if it has: everything that it yielded is in the ring by then.
@@ -102,8 +135,7 @@ impl Feed {
     /// What it carries, once the source is open.
     pub(crate) fn kind(&mut self) -> Option<Kind> {
         if self.ring.is_none() {
-            let Arrived { ring, marks, gain, length } = self.arrival.as_mut()?.pop().ok()?;
-            (self.ring, self.marks, self.gain, self.length) = (Some(ring), marks, gain, length);
+            self.receive();
         }
         self.ring.as_ref().map(|ring| match ring {
             Ring::Pcm(_) | Ring::Pushed(_) => Kind::Pcm,
@@ -119,6 +151,15 @@ impl Feed {
     /// Samples at 48 kHz from the beginning of the source to its end, when that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Before marks are looked for: whether there are any.
+    pub(crate) fn has_marks(&mut self) -> bool {
+        let any = self.end.marks() != self.passed;
+        if any && self.marks.is_none() {
+            self.receive();
+        }
+        any
     }
 
     /// The next mark.
@@ -138,7 +179,7 @@ impl Feed {
 
     /// Where the source begins again for the time after so many `repetitions`, as far as that has been read.
     pub(crate) fn seam(&mut self, repetitions: u32) -> Option<u64> {
-        if self.end.marks() == self.passed {
+        if !self.has_marks() {
             return None;
         }
         let marks = self.marks.as_mut()?;
@@ -195,7 +236,9 @@ impl Feed {
         match &self.ring {
             None => true,
             Some(Ring::Pcm(ring)) => ring.is_empty(),
-            Some(Ring::Opus(ring)) => ring.is_empty(),
+            Some(Ring::Opus(ring)) => {
+                ring.is_empty() && self.next.is_none() && self.arrival.as_ref().is_none_or(Consumer::is_empty)
+            }
             Some(Ring::Pushed(outlet)) => outlet.frames() == 0,
             Some(Ring::Tap(tap)) => tap.is_empty(),
         }
@@ -260,10 +303,25 @@ impl Feed {
     pub(crate) fn peek(&mut self) -> Option<Record> {
         self.kind()?;
         match &mut self.ring {
-            Some(Ring::Opus(ring)) => Record::peek(ring),
+            Some(Ring::Opus(ring)) => match Record::peek(ring) {
+                None => self.go_over(),
+                record => record,
+            },
             Some(Ring::Tap(tap)) => tap.peek(),
             _ => None,
         }
+    }
+
+    /// Goes over to the larger ring that follows, if there is one.
+    fn go_over(&mut self) -> Option<Record> {
+        self.receive();
+        let Some(Ring::Opus(ring)) = &mut self.ring else { return None };
+        // What was pushed last before the new ring may have come after the look.
+        if let Some(record) = Record::peek(ring) {
+            return Some(record);
+        }
+        *ring = self.next.take()?;
+        Record::peek(ring)
     }
 
     /// Takes the packet that was peeked; `out` must have room for it.
@@ -276,6 +334,41 @@ impl Feed {
             Some(Ring::Tap(tap)) => tap.pop(out),
             _ => {}
         }
+    }
+
+    /// Asks for the memory of the next packet, in steps ([`hint::STEPS`]); the first two concern who has the feed.
+    pub(crate) fn prefetch(&mut self, step: usize) {
+        match (&mut self.ring, step) {
+            (Some(Ring::Opus(ring)), 2) => {
+                hint::start(ring.buffer());
+                hint::start(&*self.end);
+            }
+            (Some(Ring::Tap(tap)), 2) => tap.prefetch(),
+            (Some(Ring::Opus(ring)), 3) => {
+                if let Ok(chunk) = ring.read_chunk(HEADER) {
+                    hint::bytes(chunk.as_slices().0, USUAL);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the next packet when it is one of so many `frames`, all of them audio, and fits into `out`; returns its length.
+    pub(crate) fn take_frame(&mut self, frames: usize, out: &mut [u8]) -> Option<usize> {
+        let is_whole = |record: Record| {
+            usize::from(record.samples) == frames && (record.skip, record.trim) == (0, 0) && record.len > 0
+        };
+        let record = match &mut self.ring {
+            Some(Ring::Opus(ring)) => {
+                let record = Record::peek(ring).filter(|it| is_whole(*it) && usize::from(it.len) <= out.len())?;
+                record.pop(ring, out);
+                record
+            }
+            Some(Ring::Tap(tap)) => tap.take(out, is_whole)?,
+            _ => return None,
+        };
+        self.drained(record);
+        Some(usize::from(record.len))
     }
 
     /// Drops the packet that was peeked.

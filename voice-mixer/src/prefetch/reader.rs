@@ -6,26 +6,24 @@ use rtrb::{Producer, RingBuffer};
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
 use super::ending::Ending;
-use super::feed::{Arrived, End, Ring};
+use super::feed::{Arrived, End, Opened, Ring};
+use super::inlet::{Inlet, MAX_PACKET, Packets};
 use super::mark::{Mark, MarkKind};
-use super::record::{HEADER, Record};
+use super::record::Record;
 use super::{Config, Feed, Loops};
 use crate::resample::{Converter, RATES};
 use crate::source::sample;
 use crate::stereo::{MAX_CHANNELS, to_stereo};
 use crate::{Chunk, Format, Info, Source, SourceError, opus};
 
-/// Bytes of Opus per second that the ring has room for: 256 kbit/s.
-const OPUS_BYTES: u128 = 32_000;
-
-/// Room for a few of the largest packets that fit into a datagram.
-const MIN_OPUS_BYTES: usize = 8_192;
-
 /// Less than this and a frame of 60 ms might never find its samples together.
 const MIN_LENGTH: Duration = Duration::from_millis(120);
 
 /// Marks that wait to be passed: titles and repetitions are seldom, and a reader waits when there are more.
 const MAX_MARKS: usize = 16;
+
+/// Things that a feed is handed over at the same time: the source, a larger ring, and its marks.
+const HANDED: usize = 3;
 
 /// How much louder or quieter, in dB, tags can make a source.
 const MAX_CORRECTION: f32 = 24.0;
@@ -34,7 +32,7 @@ const MAX_CORRECTION: f32 = 24.0;
 pub struct Reader {
     source: Box<dyn Source>,
     config: Config,
-    info: Option<Info>,
+    info: Option<Arc<Info>>,
     chunk: Chunk,
     converter: Option<Converter>,
     /// Converted samples (PCM) that have no room in the ring yet.
@@ -53,11 +51,6 @@ pub struct Reader {
     end: Arc<Ending>,
     /// The source has nothing more; what is pending goes first.
     drained: Option<End>,
-}
-
-enum Inlet {
-    Pcm(Producer<f32>),
-    Opus(Producer<u8>),
 }
 
 /// What one [`Reader::step`] came to.
@@ -103,7 +96,7 @@ impl Reader {
     }
 
     /// What is known about the source; `None` before it is open.
-    pub fn info(&self) -> Option<&Info> {
+    pub fn info(&self) -> Option<&Arc<Info>> {
         self.info.as_ref()
     }
 
@@ -111,6 +104,11 @@ impl Reader {
     /// of the track is not taken back.
     pub fn set_loops(&mut self, loops: Loops) {
         self.config.loops = loops;
+    }
+
+    /// For about how long what has been read ahead lasts.
+    pub fn lasts(&self) -> Duration {
+        self.ring.as_ref().map_or(Duration::ZERO, Inlet::lasts)
     }
 
     /// Reads ahead a little: opens the source, or fetches a chunk of it, or moves what was fetched into the ring.
@@ -180,12 +178,11 @@ impl Reader {
 
     /// Moves what is pending into the ring; `None` when nothing is.
     fn deliver(&mut self) -> Option<Step> {
-        if let (Some(marks), Some(mark)) = (&mut self.marks, self.mark.take()) {
-            if let Err(rtrb::PushError::Full(mark)) = marks.push(mark) {
-                self.mark = Some(mark);
-                return Some(Step::Full);
-            }
-            self.end.mark();
+        if let Some(mark) = self.mark.take()
+            && let Err(mark) = self.push_mark(mark)
+        {
+            self.mark = Some(mark);
+            return Some(Step::Full);
         }
         match (&mut self.ring, self.record) {
             (Some(Inlet::Pcm(ring)), _) if self.pushed < self.pending.len() => {
@@ -200,7 +197,7 @@ impl Reader {
             }
             (Some(Inlet::Opus(ring)), Some(record)) => {
                 let packet = if record.len == 0 { &[][..] } else { self.chunk.packet() };
-                if !record.push(packet, ring) {
+                if !ring.push(record, packet, &mut self.arrival) {
                     return Some(Step::Full);
                 }
                 self.record = None;
@@ -208,6 +205,23 @@ impl Reader {
             }
             _ => None,
         }
+    }
+
+    /// Hands a mark over, which comes back when there is no room for it now.
+    fn push_mark(&mut self, mark: Mark) -> Result<(), Mark> {
+        if self.marks.is_none() && self.arrival.is_full() {
+            return Err(mark);
+        }
+        let marks = self.marks.get_or_insert_with(|| {
+            let (producer, consumer) = RingBuffer::new(MAX_MARKS);
+            let _ = self.arrival.push(Arrived::Marks(consumer));
+            producer
+        });
+        match marks.push(mark) {
+            Ok(()) => self.end.mark(),
+            Err(rtrb::PushError::Full(mark)) => return Err(mark),
+        }
+        Ok(())
     }
 
     /// Opens the source or reads one chunk of it.
@@ -221,7 +235,7 @@ impl Reader {
             return self.end_or_repeat();
         }
         if let Some(metadata) = self.chunk.metadata.take() {
-            self.mark = Some(Mark { at: self.yielded, kind: MarkKind::Metadata(Box::new(metadata)) });
+            self.mark = Some(Mark { at: self.yielded, kind: MarkKind::Metadata(metadata) });
         }
         match format {
             Format::Pcm { .. } => self.convert(),
@@ -263,7 +277,7 @@ impl Reader {
         if let Format::Pcm { rate, channels } = format {
             check_layout(rate, channels)?;
         }
-        self.info = Some(info);
+        self.info = Some(Arc::new(info));
         Ok(format)
     }
 
@@ -277,21 +291,18 @@ impl Reader {
                 (Inlet::Pcm(producer), Ring::Pcm(consumer))
             }
             Format::Opus => {
-                let bytes = (length.as_millis().min(60_000) * OPUS_BYTES / 1_000) as usize;
-                let (producer, consumer) = RingBuffer::new(bytes.max(MIN_OPUS_BYTES));
-                (Inlet::Opus(producer), Ring::Opus(consumer))
+                let (packets, consumer) = Packets::new(length);
+                (Inlet::Opus(packets), Ring::Opus(consumer))
             }
         };
         self.ring = Some(inlet);
-        let (producer, marks) = RingBuffer::new(MAX_MARKS);
-        self.marks = Some(producer);
         let info = self.info.as_ref();
         let loudness = info.and_then(|info| info.loudness).filter(|loudness| loudness.is_finite());
         let correction = self.config.loudness.zip(loudness).map_or(0.0, |(target, loudness)| target - loudness);
         let gain = 10.0_f32.powf(correction.clamp(-MAX_CORRECTION, MAX_CORRECTION) / 20.0);
         let length = info.and_then(|info| info.duration).map(|length| sample(length, SAMPLE_RATE));
-        // There is room for the one ring that a connection ever carries.
-        let _ = self.arrival.push(Arrived { ring: outlet, marks: Some(marks), gain, length });
+        // It is the first thing that this connection carries.
+        let _ = self.arrival.push(Arrived::Opened(Opened { ring: outlet, gain, length }));
         Ok(())
     }
 
@@ -339,12 +350,8 @@ impl Reader {
         let (skip, trim) = self.chunk.cut();
         let skip = skip.min(u32::from(samples)) as u16;
         let trim = trim.min(u32::from(samples - skip)) as u16;
-        let room = match &self.ring {
-            Some(Inlet::Opus(ring)) => ring.buffer().capacity().saturating_sub(HEADER),
-            _ => 0,
-        };
-        // Too long for the ring is far too long for a datagram: its time passes, the mixer counts it.
-        let len = if packet.len() > room.min(usize::from(u16::MAX)) { 0 } else { packet.len() as u16 };
+        // What is far too long for a datagram is not kept: its time passes, the mixer counts it.
+        let len = if packet.len() > MAX_PACKET { 0 } else { packet.len() as u16 };
         let record = Record { len, samples, skip, trim };
         self.yielded += record.audible();
         self.record = Some(record);
@@ -366,7 +373,7 @@ impl fmt::Debug for Reader {
 }
 
 fn connection() -> (Producer<Arrived>, Arc<Ending>, Feed) {
-    let (producer, consumer) = RingBuffer::new(1);
+    let (producer, consumer) = RingBuffer::new(HANDED);
     let end = Arc::<Ending>::default();
     (producer, Arc::clone(&end), Feed::new(consumer, end, None))
 }

@@ -244,3 +244,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_ring_of_packets_grows_until_the_time_that_is_wanted_fits() {
+    for len in [3, 160, 640, 1_276] {
+        let packets: Vec<Vec<u8>> = (0..200_u8).map(|n| [&[0xFC][..], &vec![n; len - 1]].concat()).collect();
+        let (mut reader, mut feed) = open(Packets::new(packets.clone()));
+        while let Step::Progress = reader.step() {}
+        feed.kind();
+        let mut out = [0; 1_276];
+        let mut taken = Vec::new();
+        while taken.len() < 20 {
+            // The first rings are small; larger ones follow as soon as the feed has taken them over.
+            while let Step::Progress = reader.step() {}
+            let record = feed.peek().expect("a packet");
+            feed.pop(record, &mut out);
+            taken.push(out[..len].to_vec());
+        }
+        while let Step::Progress = reader.step() {}
+        let ahead = Config::default().length;
+        assert!(reader.lasts() >= ahead.min(Duration::from_millis(250)), "{len} bytes: {:?}", reader.lasts());
+        while let Some(record) = feed.peek() {
+            feed.pop(record, &mut out);
+            taken.push(out[..len].to_vec());
+            while let Step::Progress = reader.step() {}
+        }
+        assert!(taken == packets, "{len} bytes: {} packets came out", taken.len());
+    }
+}

@@ -63,6 +63,11 @@ impl Gauge {
         self.set_phase(phase);
     }
 
+    /// Asks for its memory.
+    pub(crate) fn prefetch(&self) {
+        voice_model::prefetch::start(&*self.shared);
+    }
+
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.shared.phase.store(phase as u8, Ordering::Relaxed);
     }

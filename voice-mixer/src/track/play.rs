@@ -343,7 +343,7 @@ impl Track {
                 (len, usize::from(record.samples))
             }
         };
-        self.passed.push(&out[..len]);
+        self.passed.push(&out[..len], samples);
         self.started = true;
         self.elapsed += samples as u64;
         Some((len, samples))
@@ -391,6 +391,7 @@ impl Track {
                 tell(Happened::Underrun);
             }
         }
+        self.feed.has_marks();
         let is_marked = |mark: &Mark| mark.at <= self.taken.saturating_sub(self.held());
         if self.elapsed == 0 && !self.feed.next_mark().is_some_and(is_marked) {
             return;

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use futures_channel::mpsc as post;
+use model::prefetch as hint;
 use tokio::sync::oneshot;
 
 use super::rhythm::{Rhythm, STEP};
-use crate::media::{Command, Notice, Outbound, Prepared, Removed, Update};
+use crate::media::{Command, Notice, Outbound, Packet, Prepared, Removed, Update};
 use crate::stats::Sent;
 
 /// What a clock thread knows of a call.
@@ -61,10 +62,21 @@ impl Call {
         })
     }
 
-    /// Prepares its packet for `step`; whether it rests from now on.
-    pub(super) fn prepare(&mut self, step: u64) -> bool {
+    /// Asks the processor for what the next beat needs, in so many steps ([`hint::STEPS`]).
+    pub(super) fn prefetch(&mut self, step: usize) {
+        if step == 0 {
+            hint::start(&self.rhythm);
+            hint::start(&self.prepared);
+        } else if let Some(socket) = self.socket.as_deref().filter(|_| step == 1) {
+            hint::start(socket);
+        }
+        self.outbound.prefetch(step);
+    }
+
+    /// Prepares its packet for `step`, in `packet`; whether it rests from now on.
+    pub(super) fn prepare(&mut self, step: u64, packet: &mut Packet) -> bool {
         self.prepared = None;
-        match self.outbound.prepare(self.rhythm.beat(step)) {
+        match self.outbound.prepare(self.rhythm.beat(step), packet) {
             Prepared::Packet(len) => self.prepared = Some(len),
             Prepared::Nothing => {}
             Prepared::Rest => return self.rest(),
@@ -92,14 +104,14 @@ impl Call {
         self.resting.swap(false, Ordering::Relaxed)
     }
 
-    /// Sends what was prepared, and what follows in the same beat; returns how many packets left.
-    pub(super) fn send(&mut self) -> u64 {
+    /// Sends what was prepared in `packet`, and what follows in the same beat; returns how many packets left.
+    pub(super) fn send(&mut self, packet: &mut Packet) -> u64 {
         let mut packets = 0;
         while let Some(len) = self.prepared.take() {
             // WouldBlock, or an ICMP error of an earlier packet: this one is lost, the call goes on.
-            let sent = self.socket.as_ref().is_some_and(|socket| socket.send(self.outbound.packet(len)).is_ok());
+            let sent = self.socket.as_ref().is_some_and(|socket| socket.send(&packet[..len]).is_ok());
             packets += u64::from(sent);
-            if let Prepared::Packet(len) = self.outbound.finish(sent) {
+            if let Prepared::Packet(len) = self.outbound.finish(sent, packet) {
                 self.prepared = Some(len);
             }
         }
@@ -116,7 +128,7 @@ impl Call {
             let _ = self.notices.unbounded_send(Notice::Dispose(Removed::Spent(spent)));
         }
         while let Some((id, ended, track)) = self.outbound.pop_ended() {
-            let _ = self.notices.unbounded_send(Notice::TrackEnded { id, ended, track: Box::new(track) });
+            let _ = self.notices.unbounded_send(Notice::TrackEnded { id, ended, track });
         }
         if !self.farewelled && self.outbound.farewelled() {
             self.farewelled = true;

@@ -96,6 +96,11 @@ impl Calls {
         self.phases[phase(step)].len()
     }
 
+    /// How many beat in the phase that has the most.
+    pub(super) fn crowd(&self) -> usize {
+        self.phases.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// The next step, from this one on, in whose phase somebody beats.
     pub(super) fn next_step(&self, from: u64) -> Option<u64> {
         (from..from + PHASES as u64).find(|step| self.count(*step) > 0)

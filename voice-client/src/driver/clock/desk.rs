@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use model::FRAME;
+use model::{FRAME, prefetch as hint};
 
 use super::balance::Load;
 use super::call::{Call, Word};
@@ -11,6 +11,7 @@ use super::calls::Calls;
 use super::gauge::{Counters, Gauge};
 use super::rhythm::{PHASES, STEP};
 use crate::driver::time::now;
+use crate::media::{PACKET, Packet};
 
 /// How long before the deadline preparing starts, beyond what it costs.
 const MARGIN: Duration = Duration::from_micros(300);
@@ -28,6 +29,8 @@ pub(super) struct Desk {
     pub(super) counters: Arc<Counters>,
     /// Where all threads of a client count steps from.
     epoch: Instant,
+    /// Packets of one phase, in its order: so many are on their way at a time, however many calls there are.
+    packets: Vec<Packet>,
     /// The next step of time.
     step: u64,
     /// What preparing one phase costs, at most and lately.
@@ -59,6 +62,7 @@ impl Desk {
             gauge,
             counters,
             epoch,
+            packets: Vec::new(),
             step: 0,
             cost: Duration::ZERO,
             meter: Meter::new(now()),
@@ -132,9 +136,15 @@ impl Desk {
     /// Returns what it cost for the call that is measured in this step.
     fn prepare(&mut self, step: u64, late: Duration) -> Duration {
         let (places, calls) = self.calls.in_phase(step);
+        let packets = &mut self.packets[..places.len()];
         let sample = sample(step, places.len());
         let (mut beats, mut sampled) = (0, Duration::ZERO);
         for (n, place) in places.iter().enumerate() {
+            for ahead in 1..=hint::STEPS {
+                if let Some(call) = places.get(n + ahead).and_then(|next| calls[*next].as_mut()) {
+                    call.prefetch(hint::STEPS - ahead);
+                }
+            }
             let Some(call) = &mut calls[*place] else { continue };
             if !call.rhythm.is_due(step) {
                 continue;
@@ -147,7 +157,7 @@ impl Desk {
             }
             beats += 1;
             let start = (n == sample).then(now);
-            match guard(|| call.prepare(step)) {
+            match guard(|| call.prepare(step, &mut packets[n])) {
                 Some(false) => {}
                 Some(true) => self.rested.push(*place),
                 None => self.failed.push(*place),
@@ -164,11 +174,11 @@ impl Desk {
         let (places, calls) = self.calls.in_phase(step);
         let (mut packets, mut late, mut worst) = (0, 0, Duration::ZERO);
         let mut last = start;
-        for places in places.chunks(GLANCE) {
+        for (places, prepared) in places.chunks(GLANCE).zip(self.packets.chunks_mut(GLANCE)) {
             let mut sent = 0;
-            for place in places {
+            for (place, packet) in places.iter().zip(prepared) {
                 let Some(call) = &mut calls[*place] else { continue };
-                match guard(|| call.send()) {
+                match guard(|| call.send(packet)) {
                     Some(packets) => sent += packets,
                     None => self.failed.push(*place),
                 }
@@ -305,8 +315,18 @@ impl Desk {
                 call.rhythm = rhythm;
             }
             if listed {
-                self.calls.list(place);
+                self.list(place);
             }
+        }
+    }
+
+    /// Lets a call beat, in the phases of its rhythm.
+    fn list(&mut self, place: usize) {
+        self.calls.list(place);
+        // Room is made here, so that no beat has to.
+        let crowd = self.calls.crowd();
+        if self.packets.len() < crowd {
+            self.packets.resize(crowd, [0; PACKET]);
         }
     }
 
@@ -327,7 +347,7 @@ impl Desk {
         if let Some(call) = self.calls.get_mut(place) {
             call.rhythm.start(step);
         }
-        self.calls.list(place);
+        self.list(place);
     }
 
     fn count_calls(&self) {

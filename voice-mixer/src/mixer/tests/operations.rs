@@ -83,6 +83,16 @@ fn chain(which: u8) -> Option<Chain> {
     Some(Chain::new(&[effect]).expect("a chain"))
 }
 
+/// What lets packets pass for a while.
+fn calm() -> impl Strategy<Value = Operation> {
+    let track = (2..80_usize, prop::option::of(0..2_u32));
+    prop_oneof![
+        1 => (8..60_u8).prop_map(Operation::Ticks),
+        1 => Just(Operation::Read),
+        1 => track.prop_map(|(packets, loops)| Operation::Packets { durations: vec![960; packets], loops, cue: 5 }),
+    ]
+}
+
 /// A rig that gives every track an id of its own, and keeps count.
 struct World {
     rig: Rig,
@@ -93,6 +103,12 @@ struct World {
     removed: HashSet<u64>,
     clock: u64,
     time: u64,
+    /// Looks at everything in every tick.
+    careful: bool,
+    /// How many ticks had no more to look at than a packet.
+    cruised: usize,
+    /// All that came out.
+    said: Vec<String>,
 }
 
 impl World {
@@ -101,7 +117,8 @@ impl World {
         rig.out.resize(4_000, 0);
         rig.mixer.configure(EncoderConfig::default().complexity(0));
         let (readers, ended, removed) = (HashMap::new(), HashSet::new(), HashSet::new());
-        Self { rig, next: 0, readers, ended, removed, clock: 0, time: 0 }
+        let said = Vec::new();
+        Self { rig, next: 0, readers, ended, removed, clock: 0, time: 0, careful: false, cruised: 0, said }
     }
 
     /// The track of that many ago, which may be gone.
@@ -131,9 +148,13 @@ impl World {
 
     fn tick(&mut self) -> Result<(), TestCaseError> {
         let idle = self.rig.mixer.is_idle();
+        self.rig.mixer.cruising &= !self.careful;
         let mut tick = self.rig.mixer.tick(&mut self.rig.out);
+        self.cruised += usize::from(self.rig.mixer.cruising);
         prop_assert!(!idle || tick == Tick::Idle, "idle, and {tick:?}");
         loop {
+            let len = if let Tick::Frame { len, .. } = tick { len } else { 0 };
+            self.said.push(format!("{tick:?} {:?}", &self.rig.out[..len]));
             match tick {
                 Tick::Idle => self.time += self.rig.mixer.period() as u64,
                 Tick::Hold => {}
@@ -152,12 +173,14 @@ impl World {
         prop_assert!(self.time >= self.clock && self.time - self.clock < 5_760, "{} at {}", self.time, self.clock);
         prop_assert!(self.rig.sum().iter().all(|sample| sample.is_finite() && sample.abs() <= 1.001));
         let held: HashSet<u64> = self.rig.mixer.tracks().map(|id| id.0).collect();
-        while let Some((id, _, track)) = self.rig.mixer.pop_ended() {
+        while let Some((id, how, track)) = self.rig.mixer.pop_ended() {
+            self.said.push(format!("{id:?} {how:?} {:?}", track.gauge()));
             prop_assert!(self.ended.insert(id.0), "track {} has ended twice", id.0);
             prop_assert!(!held.contains(&id.0) && !self.removed.contains(&id.0));
             prop_assert_eq!(track.gauge().phase(), crate::Phase::Ended);
         }
-        while let Some((id, _)) = self.rig.mixer.pop_event() {
+        while let Some((id, event)) = self.rig.mixer.pop_event() {
+            self.said.push(format!("{id:?} {event:?}"));
             prop_assert!((1..=self.next).contains(&id.0));
         }
         while self.rig.mixer.pop_spent().is_some() {}
@@ -281,4 +304,29 @@ proptest! {
         }
         world.finish().map_err(|error| TestCaseError::fail(format!("seed {SEED}: {error}")))?;
     }
+    #[test]
+    fn a_tick_that_looks_at_a_packet_only_overlooks_nothing(
+        operations in prop::collection::vec(prop_oneof![3 => operation(), 2 => calm()], 1..60),
+    ) {
+        let mut worlds = [false, true].map(|careful| World { careful, ..World::new() });
+        for world in &mut worlds {
+            for operation in operations.clone() {
+                world.apply(operation).map_err(|error| TestCaseError::fail(format!("seed {SEED}: {error}")))?;
+            }
+            world.finish().map_err(|error| TestCaseError::fail(format!("seed {SEED}: {error}")))?;
+        }
+        let [quick, careful] = &worlds;
+        let first = quick.said.iter().zip(&careful.said).find(|(quick, careful)| quick != careful);
+        prop_assert!(first.is_none() && quick.said.len() == careful.said.len(), "seed {SEED}: {first:?}");
+        prop_assert_eq!(quick.rig.mixer.stats(), careful.rig.mixer.stats());
+    }
+}
+
+#[test]
+fn calls_with_one_track_look_at_its_packets_only() {
+    let mut world = World::new();
+    world.apply(Operation::Packets { durations: vec![960; 50], loops: None, cue: 5 }).expect("a track");
+    world.apply(Operation::Read).expect("read");
+    world.apply(Operation::Ticks(40)).expect("ticks");
+    assert!(world.cruised >= 35, "{}", world.cruised);
 }
