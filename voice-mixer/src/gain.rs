@@ -61,6 +61,11 @@ impl Gain {
         }
     }
 
+    /// Is where it was to be.
+    pub(crate) fn finish(&mut self) {
+        (self.now, self.left) = (self.target, 0);
+    }
+
     pub(crate) fn is_steady(&self) -> bool {
         self.left == 0
     }

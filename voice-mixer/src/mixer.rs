@@ -264,7 +264,8 @@ impl Mixer {
 
     /// Moves the volume of a group to `volume` in a straight line over `ramp`, at least 5 ms.
     pub fn set_group_volume(&mut self, id: GroupId, volume: f32, ramp: Duration) {
-        self.group(id).gain.ramp(crate::track::limited(volume), sample(ramp, voice_model::SAMPLE_RATE));
+        let idle = self.is_idle();
+        turn(&mut self.group(id).gain, idle, volume, ramp);
     }
 
     /// Changes the effects of a group; returns what can be dropped already.
@@ -288,7 +289,8 @@ impl Mixer {
     /// Moves the volume of everything to `volume` in a straight line over `ramp`, at least 5 ms.
     pub fn set_master_volume(&mut self, volume: f32, ramp: Duration) {
         self.cruising = false;
-        self.gain.ramp(crate::track::limited(volume), sample(ramp, voice_model::SAMPLE_RATE));
+        let idle = self.is_idle();
+        turn(&mut self.gain, idle, volume, ramp);
     }
 
     /// Changes the effects of everything; returns what can be dropped already.
@@ -422,6 +424,16 @@ impl Mixer {
             self.groups.len() - 1
         });
         &mut self.groups[index]
+    }
+}
+
+/// Moves a gain, at once where nothing sounds: nobody would hear the way, only that it came too late.
+fn turn(gain: &mut Gain, idle: bool, volume: f32, ramp: Duration) {
+    let volume = crate::track::limited(volume);
+    if idle {
+        *gain = Gain::new(volume);
+    } else {
+        gain.ramp(volume, sample(ramp, voice_model::SAMPLE_RATE));
     }
 }
 

@@ -30,6 +30,8 @@ const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Where a frame must end that goes on the air.
 const AIR_END: usize = HEADER + mixer::broadcast::MAX_PACKET;
+/// What is on the air must fit into every call that listens.
+const _: () = assert!(AIR_END <= FRAME_END);
 
 /// The sending half of one call's media.
 pub struct Outbound {

@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::opus::MAX_FRAME;
 use crate::prefetch::Record;
 
-/// Longest packet of a station, in bytes: one of the largest frame (RFC 6716, section 3.4, R2).
-pub const MAX_PACKET: usize = 1 + MAX_FRAME;
+/// Longest packet of a station, in bytes: what a datagram of 1,500 bytes has room for, sealed twice. A frame of libopus has
+/// 1,276 at most (RFC 6716, section 3.4, R2), packets of several frames can have more.
+pub const MAX_PACKET: usize = 1_416;
 
 const WORD: usize = size_of::<u64>();
 const WORDS: usize = MAX_PACKET.div_ceil(WORD);

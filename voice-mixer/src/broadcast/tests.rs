@@ -254,7 +254,7 @@ fn calls_that_rest_are_called() {
 fn only_legal_packets_that_fit_are_sent() {
     let mut station = station();
     assert_eq!(station.push(&[]), Err(OpusError::Empty));
-    assert_eq!(station.push(&[TOC; MAX_PACKET]), Ok(()));
+    assert_eq!(station.push(&[TOC | 1; MAX_PACKET - 1]), Ok(()));
     // Two frames, each as long as the first of them.
     assert_eq!(
         station.push(&[TOC | 1; MAX_PACKET + 1]),

@@ -202,6 +202,14 @@ impl Group {
         }
     }
 
+    /// Nothing sounds any more: what was ducked is back, and a volume is where it was to be.
+    pub(super) fn forget(&mut self) {
+        self.gain.finish();
+        if let Some(duck) = &mut self.duck {
+            (duck.level, duck.held) = (1.0, 0);
+        }
+    }
+
     pub(super) fn pass_time(&mut self, frames: usize) {
         let Some(duck) = &mut self.duck else { return };
         duck.level = duck.next(frames as u64);

@@ -2,6 +2,7 @@
 
 use voice_model::{CHANNELS, FRAME_SAMPLES};
 
+use super::group::Group;
 use super::{Buffers, Mixer, Spent, Tick, TrackEvent};
 use crate::TrackId;
 use crate::encode::{LOOKAHEAD, MAX_SAMPLES};
@@ -80,6 +81,11 @@ impl Mixer {
             Some(index) => self.pass(index, out),
             None => {
                 self.passing = None;
+                if self.is_idle() {
+                    // Who has nothing to say is not ticked: no time passes until somebody has.
+                    self.groups.iter_mut().for_each(Group::forget);
+                    self.gain.finish();
+                }
                 Tick::Idle
             }
         }

@@ -41,6 +41,31 @@ fn a_group_has_a_volume() {
     assert_same(&rig.mix(1)[240..], &[0.75; 720], "all of it");
 }
 
+#[test]
+fn what_was_set_while_nothing_sounded_is_there_from_the_first_sample_on() {
+    let mut rig = Rig::new();
+    rig.mixer.set_group_volume(GroupId::MUSIC, 0.5, MS(10_000));
+    rig.mixer.set_master_volume(0.5, MS(10_000));
+    assert_eq!(rig.tick(), Tick::Idle);
+    add_to(&mut rig, 1, GroupId::MUSIC, mono(&[0.8; 960]));
+    assert_same(&rig.mix(1), &[0.2; 960], "both volumes");
+}
+
+#[test]
+fn what_was_ducked_is_back_when_nothing_sounded_since() {
+    let mut rig = Rig::new();
+    rig.mixer.set_ducking(GroupId::MUSIC, Some(Ducking::under(GroupId::SPEECH)));
+    add_to(&mut rig, 1, GroupId::MUSIC, mono(&[0.5; 9_600]));
+    add_to(&mut rig, 2, GroupId::SPEECH, mono(&[0.25; 9_600]));
+    while !rig.mixer.is_idle() {
+        rig.tick();
+        rig.ended();
+    }
+    rig.tick();
+    add_to(&mut rig, 3, GroupId::MUSIC, mono(&[0.5; 9_600]));
+    assert_same(&rig.mix(1), &[0.5; 960], "as loud as before");
+}
+
 /// What a group's level is after so many ticks, of which the first `speech` had speech in them.
 fn level(tick: usize, speech: usize) -> f32 {
     let (attack, hold, release) = (4, 20, 30);
