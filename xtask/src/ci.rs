@@ -32,6 +32,19 @@ fn format() -> Result<(), Failure> {
 
 fn clippy() -> Result<(), Failure> {
     run::run(&mut run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // Whoever wants no sources from the web, or no streams.
+    run::run(&mut run::cargo(&[
+        "clippy",
+        "-p",
+        "voice-client",
+        "--no-default-features",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    let http = ["clippy", "-p", "voice-client", "--no-default-features", "--features", "http", "--", "-D", "warnings"];
+    run::run(&mut run::cargo(&http))?;
     let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     BESIDE.iter().try_for_each(|folder| run::run(&mut run::beside(folder, &arguments)?))
 }
