@@ -10,7 +10,7 @@ use support_http::{Heard, Page, Server, drain, drain_and_keep, fixture, reader, 
 use voice_client::layer::mixer::prefetch::Step;
 use voice_client::source::file::Bytes;
 use voice_client::source::http::{Http, HttpError};
-use voice_client::source::{Source, SourceError};
+use voice_client::source::{Format, Source, SourceError};
 
 const BRIEFLY: Duration = Duration::from_millis(1);
 
@@ -60,23 +60,66 @@ async fn files_sound_as_they_do_from_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_ranges_or_length_it_plays_on_but_cannot_seek() {
+async fn without_ranges_or_length_it_plays_on_and_seeks_by_beginning_again() {
     let server = Server::start().await;
-    for name in ["stereo.flac", "stereo.mp3", "vorbis.ogg", "opus.ogg"] {
-        let expected = memory(fixture(name)).await;
-        let whole = Page { ranges: false, ..Page::new(fixture(name)) };
+    let long = wav(400_000);
+    let files = ["stereo.flac", "stereo.mp3", "vorbis.ogg"].map(|name| (name, fixture(name)));
+    for (name, file) in files.into_iter().chain([("long.wav", long)]) {
+        let expected = memory(file.clone()).await;
+        let whole = Page { ranges: false, ..Page::new(file) };
         let chunked = Page { length: false, ..whole.clone() };
         for (kind, page) in [("whole", whole), ("chunked", chunked)] {
-            let url = server.put(&format!("/{kind}/{name}"), page);
-            let mut source: Box<dyn Source> = Box::new(http(&url));
+            let path = format!("/{kind}/{name}");
+            let mut source: Box<dyn Source> = Box::new(http(&server.put(&path, page)));
             let info = tokio::task::block_in_place(|| source.open()).unwrap();
-            assert!(!info.seekable, "{name}");
-            let refused = tokio::task::block_in_place(|| source.seek(Duration::from_millis(100)));
-            assert!(matches!(refused, Err(SourceError::Unseekable { .. })), "{refused:?}");
-            let (heard, end) = drain(source).await;
-            end.expect(name);
-            assert!(heard == expected, "{name} {kind}");
+            assert!(info.seekable, "{name}");
+            let Format::Pcm { rate, channels } = info.format else { panic!("{info:?}") };
+            // Played to its end it begins again; from there on a seek ahead reads on.
+            for (millis, requests) in [(0, 1), (100, 1), (60, 2), (90_000, 2), (0, 3)] {
+                let to = Duration::from_millis(millis);
+                let landed = tokio::task::block_in_place(|| source.seek(to)).unwrap();
+                assert!(landed <= to && (millis > 1_000 || to - landed < Duration::from_millis(1)), "{landed:?}");
+                if (millis, requests) == (100, 1) {
+                    continue;
+                }
+                let at = (millis as usize * rate as usize / 1_000 * usize::from(channels)).min(expected.samples.len());
+                let (heard, end, back) = drain_and_keep(source).await;
+                end.expect(name);
+                assert!(heard.samples == expected.samples[at..], "{name} {kind} from {millis} ms");
+                assert_eq!(server.requests(&path).len(), requests, "{name} {kind} {millis}");
+                source = back;
+            }
         }
+    }
+    // Packets are left out up to the goal: what sounds is as long as the rest.
+    let expected = memory(fixture("opus.ogg")).await.packets;
+    let mut source = http(&server.put("/opus", Page { ranges: false, ..Page::new(fixture("opus.ogg")) }));
+    let to = Duration::from_millis(500);
+    assert_eq!(tokio::task::block_in_place(|| source.seek(to)).unwrap(), to);
+    let packets = drain(Box::new(source)).await.0.packets;
+    assert!(packets == expected[expected.len() - packets.len()..] && (26..=32).contains(&packets.len()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_by_reading_on_holds_no_thread_and_gives_way_to_another() {
+    let server = Server::start().await;
+    let file = wav(400_000);
+    // Says no more half way: whoever waited for the goal would wait for long.
+    let url = server.put("/half", Page { ranges: false, stall: Some(400_000), ..Page::new(file) });
+    let (mut reader, _feed) = reader(Box::new(http(&url).idle_timeout(Duration::from_secs(600))));
+    while !matches!(step(&mut reader), Step::Full) {
+        tokio::task::yield_now().await;
+    }
+    let (_feed, landed) = tokio::task::block_in_place(|| reader.seek(Duration::from_secs(8))).unwrap();
+    assert_eq!(landed, Duration::from_secs(8));
+    for _ in 0..100 {
+        assert!(matches!(step(&mut reader), Step::Waiting));
+        tokio::task::yield_now().await;
+    }
+    let (_feed, landed) = tokio::task::block_in_place(|| reader.seek(Duration::from_secs(1))).unwrap();
+    assert_eq!(landed, Duration::from_secs(1));
+    while !matches!(step(&mut reader), Step::Full) {
+        tokio::task::yield_now().await;
     }
 }
 

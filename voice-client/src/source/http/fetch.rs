@@ -47,7 +47,8 @@ pub(super) struct Head {
     entity: Entity,
     /// Whether parts can be had.
     pub(super) ranges: bool,
-    is_station: bool,
+    /// What is sent now is all there is: nothing of it can be had again.
+    pub(super) is_station: bool,
     pub(super) station: Metadata,
 }
 
