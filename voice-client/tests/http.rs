@@ -205,6 +205,24 @@ async fn what_cannot_be_had_is_a_typed_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_had_at_first_is_asked_for_again() {
+    let server = Server::start().await;
+    let expected = memory(fixture("stereo.flac")).await;
+    let page = Page::new(fixture("stereo.flac"));
+    let busy = |next: Page| Page { then: Some(Box::new(next)), ..Page::status(503, "busy") };
+    let url = server.put("/busy", busy(busy(page)));
+    let (heard, end) = drain(Box::new(http(&url))).await;
+    end.unwrap();
+    assert!(heard == expected);
+    let url = server.put("/closed", Page::status(503, "closed"));
+    assert!(matches!(failure(http(&url)).await, HttpError::Status { status: 503, .. }));
+    assert_eq!(server.requests("/closed").len(), 3);
+    let url = server.put("/gone", Page::status(410, "gone"));
+    assert!(matches!(failure(http(&url)).await, HttpError::Status { status: 410, .. }));
+    assert_eq!(server.requests("/gone").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_breaks_off_for_good_is_played_that_far() {
     let server = Server::start().await;
     let file = wav(500_000);

@@ -99,8 +99,18 @@ async fn transfer(remote: &Remote, mut at: u64, inlet: &mut Inlet) -> Result<(),
             End::Part => continue,
             End::Failed(error) => error,
         };
-        let head = lock(&remote.head).clone();
-        let Some(head) = head.filter(|_| is_passing(&error)) else { return Err(error) };
+        if !is_passing(&error) {
+            return Err(error);
+        }
+        let Some(head) = lock(&remote.head).clone() else {
+            // It has not begun: how often it is asked for is as for segments of HLS.
+            failed += 1;
+            if failed >= remote.requests.attempts.max(1) {
+                return Err(error);
+            }
+            remote.requests.pause(failed).await;
+            continue;
+        };
         if at >= safe + PROGRESS {
             failed = 0;
         }

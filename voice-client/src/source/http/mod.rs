@@ -126,8 +126,9 @@ impl Http {
         self
     }
 
-    /// How many attempts in a row may fail to go on after a break (5 unless told), and how long to wait before the first
-    /// of them (250 ms unless told; twice as long before each further one, at most 32 times as long).
+    /// How often it is asked for until there is an answer, and how many attempts in a row may fail to go on after a break
+    /// (5 unless told); and how long to wait before the next one (250 ms unless told; twice as long before each further
+    /// one, at most 32 times as long).
     #[must_use]
     pub fn retries(mut self, attempts: u32, wait: Duration) -> Self {
         (self.spec.requests.attempts, self.spec.requests.wait) = (attempts, wait);
