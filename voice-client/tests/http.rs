@@ -320,6 +320,30 @@ async fn stations_that_break_off_are_called_again_and_old_ones_are_understood() 
     assert!(heard.samples == expected.samples);
 }
 
+/// The length counts the metadata as well, so that neither it nor parts say anything of the audio.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stations_that_say_how_long_they_are_are_not_believed() {
+    let server = Server::start().await;
+    let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap();
+    let expected = memory(song.clone()).await.samples;
+    let wire: Vec<u8> = song.chunks(4_000).flat_map(|part| [part, &[0]].concat()).collect();
+    for ranges in [false, true] {
+        let page = Page { ranges, ..Page::new(wire.clone()).header("icy-metaint", "4000") };
+        let url = server.put("/whole", page.clone());
+        let (heard, end) = drain(Box::new(http(&url))).await;
+        end.unwrap();
+        assert!(heard.samples == expected, "{} of {}", heard.samples.len(), expected.len());
+        // After a break it is called, not asked for the rest.
+        let path = format!("/breaking/{ranges}");
+        let url = server.put(&path, Page { breaks: Some((9_000, 1)), ..page });
+        let (heard, end) = drain(Box::new(http(&url))).await;
+        end.unwrap();
+        assert!(heard.samples.len() > expected.len(), "{}", heard.samples.len());
+        let requests = server.requests(&path);
+        assert!(requests.len() == 2 && !requests[1].headers.contains_key("range"), "{requests:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_stalled_sources_hold_no_thread() {
     let server = Server::start().await;

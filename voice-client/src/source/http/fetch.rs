@@ -134,14 +134,14 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
     let known = lock(&remote.head).clone();
     let url = known.as_ref().map(|head| &head.url).or(link.as_ref()).unwrap_or(&remote.url).clone();
     // A station has no beginning to count from.
-    let is_station = known.as_ref().is_some_and(|head| head.is_station && head.entity.len.is_none());
+    let is_station = known.as_ref().is_some_and(|head| head.is_station);
     let range =
         (!is_station).then(|| Wanted { start: *at, end: remote.part.map(|part| at.saturating_add(part.max(1))) });
     let mut extra = vec![(ICY, "1")];
     let validator = known.as_ref().and_then(|head| head.entity.validator());
     extra.extend(validator.filter(|_| range.is_some()).map(|it| (IF_RANGE, it)));
     let mut response = remote.requests.send(&url, range, &extra).await?;
-    let Answer { entity, ranges, end } = answer(remote, &response, *at, known.as_ref(), is_station).await?;
+    let Answer { mut entity, mut ranges, mut end } = answer(remote, &response, *at, known.as_ref(), is_station).await?;
     if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
         return Ok(End::All);
     }
@@ -163,8 +163,12 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
         }
     }
     let mut icy = Icy::new(&headers);
+    if icy.is_some() {
+        // What is said of bytes counts those of the metadata as well.
+        (entity.len, ranges, end) = (None, false, None);
+    }
     if known.is_none() {
-        let (is_station, station) = (icy::is_station(&headers), icy::station(&headers));
+        let (is_station, station) = (icy::is_station(&headers) && entity.len.is_none(), icy::station(&headers));
         *lock(&remote.head) = Some(Head { url, entity: entity.clone(), ranges, is_station, station });
     }
     let len = known.map_or(entity.len, |head| head.entity.len.or(entity.len));
