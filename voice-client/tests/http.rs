@@ -304,20 +304,38 @@ async fn stations_that_break_off_are_called_again_and_old_ones_are_understood() 
     let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap();
     let expected = memory(song.clone()).await;
     let station = Page { ranges: false, length: false, etag: None, ..Page::new(song) };
-    let breaking = Page { breaks: Some((9_000, 1)), ..station.clone() }.header("Icy-Name", "Radio Loopback");
-    let url = server.put("/breaking", breaking);
+    let named = station.clone().header("Icy-Name", "Radio Loopback");
+    let url = server.put("/breaking", Page { breaks: Some((9_000, 1)), ..named.clone() });
     let (heard, end) = drain(Box::new(http(&url))).await;
     end.unwrap();
     assert!(heard.samples.len() > expected.samples.len() * 3 / 2, "{}", heard.samples.len());
     assert!(!server.requests("/breaking")[1].headers.contains_key("range"), "a station has no byte to go on from");
 
-    let old = Page { status: 0, ..station }.header("icy-name", "Old Radio");
-    let mut source: Box<dyn Source> = Box::new(http(&server.put("/old", old)));
+    let old = Page { status: 0, ..station.clone() }.header("icy-name", "Old Radio");
+    let mut source: Box<dyn Source> = Box::new(http(&server.put("/old", old)).retries(0, BRIEFLY));
     let info = tokio::task::block_in_place(|| source.open()).unwrap();
     assert_eq!(info.metadata.title.as_deref(), Some("Old Radio"));
     let (heard, end) = drain(source).await;
+    assert!(matches!(cause(end), HttpError::Truncated { .. }));
+    assert!(heard.samples == expected.samples);
+
+    // One that hangs up is called again; one that always does is given up, however much it says each time.
+    let url = server.put("/hangs-up", Page { closes: true, then: Some(Box::new(named.clone())), ..named.clone() });
+    let (heard, end) = drain(Box::new(http(&url))).await;
+    end.unwrap();
+    assert!(heard.samples.len() > expected.samples.len() * 3 / 2, "{}", heard.samples.len());
+    let long = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap().repeat(9);
+    assert!(long.len() > 100_000);
+    let url = server.put("/restless", Page { closes: true, body: long.into(), ..named });
+    let error = failure(http(&url)).await;
+    assert!(matches!(error, HttpError::Truncated { len: None, attempts: 3, .. }), "{error}");
+    assert_eq!(server.requests("/restless").len(), 4);
+    // What is no station ends there.
+    let url = server.put("/file", Page { closes: true, ..station });
+    let (heard, end) = drain(Box::new(http(&url))).await;
     end.unwrap();
     assert!(heard.samples == expected.samples);
+    assert_eq!(server.requests("/file").len(), 1);
 }
 
 /// The length counts the metadata as well, so that neither it nor parts say anything of the audio.

@@ -41,7 +41,8 @@ const OPENING_LIVE: usize = 16 * 1024;
 ///
 /// It is fetched by a task, from its first use on, as far ahead as a pipe of 256 KiB holds. When a connection breaks off,
 /// the next one goes on where it was, five attempts in a row; a server that sends no parts by then, or something else
-/// than before, ends the source. Every failure is [`SourceError::Other`] with a [`HttpError`] inside, after what had
+/// than before, ends the source. A station that hangs up is called again like that; it must stay for 30 s to have the
+/// attempts counted anew. Every failure is [`SourceError::Other`] with a [`HttpError`] inside, after what had
 /// come.
 ///
 /// Where the server sends parts (`Range`, RFC 9110, section 14) and the length is known, seeks read on when they are near,
