@@ -209,6 +209,31 @@ async fn live_streams_play_what_comes_and_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_playlist_that_cannot_be_had_has_nothing_new() {
+    let server = Server::start().await;
+    let all = serve(&server, "ts");
+    let expected = uncut("sweep.aac").await;
+    let entries: Vec<_> = all.lines().skip_while(|line| !line.starts_with("#EXTINF")).collect();
+    let first = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}\n", entries[..6].join("\n"));
+    let rest = Page::new((first.clone() + &entries[6..10].join("\n") + "\n#EXT-X-ENDLIST\n").as_bytes());
+    for (status, times) in [(404, 2), (403, 1), (503, 4)] {
+        let mut page = rest.clone();
+        for _ in 0..times {
+            page = Page { then: Some(Box::new(page)), ..Page::status(status, "not now") };
+        }
+        server.put("/live.m3u8", Page { then: Some(Box::new(page)), ..Page::new(first.as_bytes()) });
+        let (heard, end) = drain(Box::new(hls(&server, "/live.m3u8"))).await;
+        end.unwrap();
+        assert!(heard.samples == expected, "{status}");
+    }
+    // It has to come back some time.
+    let gone = Page::status(404, "gone");
+    server.put("/live.m3u8", Page { then: Some(Box::new(gone)), ..Page::new(first.as_bytes()) });
+    let (_, end) = drain(Box::new(hls(&server, "/live.m3u8").stall_timeout(Duration::from_secs(1)))).await;
+    assert!(matches!(cause(end), HlsError::Stalled { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn discontinuities_change_codecs_and_the_best_stream_is_chosen() {
     let server = Server::start().await;
     let (ts, mp3) = (serve(&server, "ts"), serve(&server, "mp3"));

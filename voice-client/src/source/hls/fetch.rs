@@ -15,13 +15,13 @@ use std::time::Duration;
 use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::HlsError;
 use super::playlist::{self, Key, Media, Place, Playlist, Segment};
 use super::segment::{Kind, Stamp, is_init, unpack};
 use crate::source::http::reqwest::Url;
-use crate::source::http::{HttpError, Requests, Whole};
+use crate::source::http::{HttpError, Requests, Whole, is_passing};
 use crate::source::pipe::{Inlet, Outlet, Size, Unread, pipe};
 
 const MAX_PLAYLIST: usize = 8 * 1024 * 1024;
@@ -165,9 +165,10 @@ impl Fetcher {
                 (news, next) = (true, segment.sequence + 1);
                 match self.play(segment, gap, Duration::ZERO, false).await {
                     Ok(()) => gap = false,
-                    // Too late for this one: the next is as good.
+                    // Too late for this one, whose address may have been signed for a while: the next is as good.
                     Err(Stop::Failed(HlsError::Http {
-                        cause: HttpError::Status { status: 404 | 410, .. }, ..
+                        cause: HttpError::Status { status: 403 | 404 | 410, .. },
+                        ..
                     })) => {
                         gap = true;
                     }
@@ -182,10 +183,17 @@ impl Fetcher {
                 return Err(HlsError::Stalled { after: waited }.into());
             }
             // Section 6.3.4: the target duration after a change, half of it after none.
-            let wait = if news { media.target } else { media.target / 2 };
+            let (wait, asked) = (if news { media.target } else { media.target / 2 }, Instant::now());
             sleep(wait).await;
-            waited += wait;
-            media = self.media(&url).await?.1;
+            match self.media(&url).await {
+                Ok((_, newer)) => media = newer,
+                // Who has moved, or is started anew, has nothing new until then.
+                Err(Stop::Failed(HlsError::Http { cause, .. })) if passes(&cause) => {
+                    tracing::debug!(error = %cause, "a playlist cannot be had anew");
+                }
+                Err(error) => return Err(error),
+            }
+            waited += asked.elapsed();
         }
     }
 
@@ -297,6 +305,11 @@ impl Fetcher {
         self.init = Some((place.clone(), bytes.clone()));
         Ok(bytes)
     }
+}
+
+/// Whether a playlist that was there before may be there again.
+fn passes(error: &HttpError) -> bool {
+    is_passing(error) || matches!(error, HttpError::Status { status: 400..=499, .. })
 }
 
 /// AES-128 in CBC with PKCS7 padding; without an IV that is the sequence number (RFC 8216, section 5.2).

@@ -27,6 +27,8 @@ use self::fetch::Remote;
 use self::input::{Desk, Reading};
 #[cfg(feature = "hls")]
 pub(in crate::source) use self::request::Wanted;
+#[cfg(feature = "hls")]
+pub(in crate::source) use self::request::is_passing;
 pub(in crate::source) use self::request::{Requests, parse};
 #[cfg(feature = "hls")]
 pub(in crate::source) use self::whole::Whole;

@@ -13,8 +13,11 @@ pub(super) fn has_expired(error: &SourceError) -> bool {
         return is_refused(error);
     }
     #[cfg(feature = "hls")]
-    if let Some(HlsError::Http { cause, .. }) = cause.downcast_ref() {
-        return is_refused(cause);
+    match cause.downcast_ref() {
+        Some(HlsError::Http { cause, .. }) => return is_refused(cause),
+        // Its playlist may have been refused all the time.
+        Some(HlsError::Stalled { .. }) => return true,
+        _ => {}
     }
     let _ = cause;
     false
@@ -23,4 +26,26 @@ pub(super) fn has_expired(error: &SourceError) -> bool {
 #[cfg(feature = "http")]
 fn is_refused(error: &HttpError) -> bool {
     matches!(error, HttpError::Status { status: 401 | 403 | 404 | 410, .. })
+}
+
+#[cfg(all(test, feature = "hls"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn refusals_and_stalls_are_signs_and_breaks_are_none() {
+        let status = |status| HttpError::Status { status, body: "".into() };
+        let hls = |cause| HlsError::Http { what: "segment 1".into(), cause };
+        for code in [401, 403, 404, 410] {
+            assert!(has_expired(&SourceError::other("x", status(code))), "{code}");
+            assert!(has_expired(&SourceError::other("x", hls(status(code)))), "{code}");
+        }
+        assert!(has_expired(&SourceError::other("x", HlsError::Stalled { after: Duration::ZERO })));
+        assert!(!has_expired(&SourceError::other("x", status(500))));
+        assert!(!has_expired(&SourceError::other("x", hls(HttpError::Short))));
+        assert!(!has_expired(&SourceError::other("x", HlsError::NoAudio)));
+        assert!(!has_expired(&SourceError::Deserted));
+    }
 }
