@@ -1,5 +1,6 @@
 //! HTTP Live Streaming (RFC 8216): recorded streams, which can be sought in, and live ones.
 
+mod cipher;
 mod error;
 mod fetch;
 mod playlist;
