@@ -7,7 +7,7 @@
 //!
 //! The program is started when the source is opened, without a shell and with nothing on its standard input. It is not read
 //! faster than it is played: 256 KiB ahead. When it ends with a failure, what it printed is played, and then the track fails
-//! with [`ProcessError`]. It is killed when the source is dropped; what it started itself loses its reader then.
+//! with [`ProcessError`]. It is killed when the source is dropped, on Unix with all that it started itself (its process group).
 
 mod program;
 
