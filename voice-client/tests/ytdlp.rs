@@ -321,21 +321,25 @@ async fn an_address_that_has_expired_is_resolved_anew() {
             assert!(source.read(&mut chunk).unwrap());
             heard.extend_from_slice(chunk.samples());
         }
-        (expired(0), opened(1));
+        expired(0);
+        opened(1);
         heard.extend(rest(&mut source).unwrap());
         assert!(heard == expected, "{} samples of {}", heard.len(), expected.len());
         // Where a seek goes.
-        (expired(1), opened(2));
+        expired(1);
+        opened(2);
         assert_eq!(source.seek(at(20)).unwrap(), at(20));
         assert!(rest(&mut source).unwrap() == expected[960_000..]);
         // When it is repeated, with another thought of where.
-        (expired(2), opened(3));
+        expired(2);
+        opened(3);
         assert_eq!(source.seek(Duration::ZERO).unwrap(), Duration::ZERO);
         assert_eq!(source.seek(at(30)).unwrap(), at(30));
         assert!(rest(&mut source).unwrap() == expected[1_440_000..]);
         assert_eq!(fake.asked().len(), 4);
         // What is refused at once, too, is refused.
-        (expired(3), expired(4));
+        expired(3);
+        expired(4);
         source.seek(Duration::ZERO).unwrap();
         let error = rest(&mut source).unwrap_err();
         assert!(error.to_string().contains("401"), "{error}");
