@@ -91,6 +91,16 @@ async fn without_ranges_or_length_it_plays_on_and_seeks_by_beginning_again() {
             }
         }
     }
+    // Behind the place where it broke off, too.
+    let file = wav(400_000);
+    let expected = memory(file.clone()).await.samples;
+    let url = server.put("/breaks", Page { ranges: false, breaks: Some((300_000, 1)), ..Page::new(file) });
+    let (heard, end, mut source) = drain_and_keep(Box::new(http(&url))).await;
+    assert!(matches!(cause(end), HttpError::RangeIgnored { .. }) && heard.samples.len() < 200_000);
+    assert_eq!(source.seek(Duration::from_secs(5)).unwrap(), Duration::from_secs(5));
+    let (heard, end) = drain(source).await;
+    end.unwrap();
+    assert!(heard.samples == expected[240_000..]);
     // Packets are left out up to the goal: what sounds is as long as the rest.
     let expected = memory(fixture("opus.ogg")).await.packets;
     let mut source = http(&server.put("/opus", Page { ranges: false, ..Page::new(fixture("opus.ogg")) }));

@@ -274,7 +274,8 @@ fn rest(source: &mut dyn Source) -> Result<Vec<f32>, SourceError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_is_sought_in_by_reading_on_and_by_beginning_again() {
-    let script = "case \"$*\" in *--dump*) sed 's/\"https\",/\"http_dash_segments\",/' video;; *) cat song;; esac";
+    let script = "case \"$*\" in *--dump*) sed 's/\"https\",/\"http_dash_segments\",/' video;; \
+                  *) if rm broken; then head -c 9000 song; exit 1; else cat song; fi;; esac";
     let fake = Fake::new(script);
     std::fs::copy(fixture("stereo.flac"), fake.path("song")).unwrap();
     let mut source = fake.source("two tones");
@@ -290,6 +291,12 @@ async fn a_download_is_sought_in_by_reading_on_and_by_beginning_again() {
             assert!(rest(&mut source).unwrap() == expected[at..], "from {millis} ms");
             assert_eq!(fake.asked().len(), runs, "{:?}", fake.asked());
         }
+        // Behind the place where a download broke off, too.
+        std::fs::write(fake.path("broken"), "").unwrap();
+        assert_eq!(source.seek(Duration::ZERO).unwrap(), Duration::ZERO);
+        rest(&mut source).unwrap_err();
+        assert_eq!(source.seek(Duration::from_millis(300)).unwrap(), Duration::from_millis(300));
+        assert!(rest(&mut source).unwrap() == expected[300 * rate as usize / 1_000 * 2..]);
     });
     within(work).await.unwrap();
 }

@@ -254,7 +254,8 @@ impl Source for Process {
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
         if self.rereads {
             let info = self.open()?;
-            if to < self.passage.position() {
+            let broken = self.run.as_ref().is_some_and(|run| run.gauge.failure().is_some());
+            if broken || to < self.passage.position() {
                 (self.run, self.passage) = (None, Passage::default());
                 self.run()?;
             }

@@ -213,7 +213,8 @@ impl Source for Http {
             Err(SourceError::Unseekable { .. }) => {}
             sought => return sought,
         }
-        if to < active.passage.position() {
+        let broken = active.desk.gauge().is_some_and(|gauge| gauge.failure().is_some());
+        if broken || to < active.passage.position() {
             self.active = None;
         }
         // What comes before is read and left out by `read`, which holds no thread for it.
