@@ -146,6 +146,31 @@ async fn packed_audio_encryption_and_byte_ranges_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_changes_behind_its_address_is_fetched_once_more() {
+    let server = Server::start().await;
+    let expected = uncut("sweep.aac").await;
+    let other = [9_u8; 16];
+    let next = Page::new(&other[..]);
+    server.put("/key", Page { then: Some(Box::new(next)), ..Page::new(&SECRET[..]) });
+    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-KEY:METHOD=AES-128,URI=\"key\"\n".to_owned();
+    for (n, mut segment) in packed(30).into_iter().enumerate() {
+        let key = UnboundCipherKey::new(&AES_128, if n < 2 { &SECRET } else { &other }).unwrap();
+        let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).unwrap();
+        key.less_safe_encrypt(&mut segment, EncryptionContext::Iv128((n as u128).to_be_bytes().into())).unwrap();
+        server.put(&format!("/{n}"), Page::new(segment));
+        text += &format!("#EXTINF:0.69,\n{n}\n");
+    }
+    server.put("/rotating.m3u8", Page::new((text + "#EXT-X-ENDLIST\n").as_bytes()));
+    plays(hls(&server, "/rotating.m3u8"), &expected, "two keys").await;
+    assert_eq!(server.requests("/key").len(), 2);
+    // One that does not fit afterwards either is not asked for again and again.
+    server.put("/2", Page::new(vec![1_u8; 64]));
+    server.put("/key", Page::new(&SECRET[..]));
+    assert!(matches!(failure(hls(&server, "/rotating.m3u8")).await, HlsError::Key { sequence: 2, .. }));
+    assert_eq!(server.requests("/key").len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeks_land_on_the_sample() {
     let server = Server::start().await;
     let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n".to_owned();
@@ -206,6 +231,31 @@ async fn live_streams_play_what_comes_and_end() {
     assert!(matches!(cause(end), HlsError::Stalled { .. }));
     let begun = expected.len() - heard.samples.len();
     assert!(begun > 60_000 && heard.samples[2_048..] == expected[begun + 2_048..], "{begun}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_playlist_that_cannot_be_had_has_nothing_new() {
+    let server = Server::start().await;
+    let all = serve(&server, "ts");
+    let expected = uncut("sweep.aac").await;
+    let entries: Vec<_> = all.lines().skip_while(|line| !line.starts_with("#EXTINF")).collect();
+    let first = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{}\n", entries[..6].join("\n"));
+    let rest = Page::new((first.clone() + &entries[6..10].join("\n") + "\n#EXT-X-ENDLIST\n").as_bytes());
+    for (status, times) in [(404, 2), (403, 1), (503, 4)] {
+        let mut page = rest.clone();
+        for _ in 0..times {
+            page = Page { then: Some(Box::new(page)), ..Page::status(status, "not now") };
+        }
+        server.put("/live.m3u8", Page { then: Some(Box::new(page)), ..Page::new(first.as_bytes()) });
+        let (heard, end) = drain(Box::new(hls(&server, "/live.m3u8"))).await;
+        end.unwrap();
+        assert!(heard.samples == expected, "{status}");
+    }
+    // It has to come back some time.
+    let gone = Page::status(404, "gone");
+    server.put("/live.m3u8", Page { then: Some(Box::new(gone)), ..Page::new(first.as_bytes()) });
+    let (_, end) = drain(Box::new(hls(&server, "/live.m3u8").stall_timeout(Duration::from_secs(1)))).await;
+    assert!(matches!(cause(end), HlsError::Stalled { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use support_http::{Heard, Page, Server, drain, drain_and_keep, fixture, reader, 
 use voice_client::layer::mixer::prefetch::Step;
 use voice_client::source::file::Bytes;
 use voice_client::source::http::{Http, HttpError};
-use voice_client::source::{Source, SourceError};
+use voice_client::source::{Format, Source, SourceError};
 
 const BRIEFLY: Duration = Duration::from_millis(1);
 
@@ -60,23 +60,76 @@ async fn files_sound_as_they_do_from_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_ranges_or_length_it_plays_on_but_cannot_seek() {
+async fn without_ranges_or_length_it_plays_on_and_seeks_by_beginning_again() {
     let server = Server::start().await;
-    for name in ["stereo.flac", "stereo.mp3", "vorbis.ogg", "opus.ogg"] {
-        let expected = memory(fixture(name)).await;
-        let whole = Page { ranges: false, ..Page::new(fixture(name)) };
+    let long = wav(400_000);
+    let files = ["stereo.flac", "stereo.mp3", "vorbis.ogg"].map(|name| (name, fixture(name)));
+    for (name, file) in files.into_iter().chain([("long.wav", long)]) {
+        let expected = memory(file.clone()).await;
+        let whole = Page { ranges: false, ..Page::new(file) };
         let chunked = Page { length: false, ..whole.clone() };
         for (kind, page) in [("whole", whole), ("chunked", chunked)] {
-            let url = server.put(&format!("/{kind}/{name}"), page);
-            let mut source: Box<dyn Source> = Box::new(http(&url));
+            let path = format!("/{kind}/{name}");
+            let mut source: Box<dyn Source> = Box::new(http(&server.put(&path, page)));
             let info = tokio::task::block_in_place(|| source.open()).unwrap();
-            assert!(!info.seekable, "{name}");
-            let refused = tokio::task::block_in_place(|| source.seek(Duration::from_millis(100)));
-            assert!(matches!(refused, Err(SourceError::Unseekable { .. })), "{refused:?}");
-            let (heard, end) = drain(source).await;
-            end.expect(name);
-            assert!(heard == expected, "{name} {kind}");
+            assert!(info.seekable, "{name}");
+            let Format::Pcm { rate, channels } = info.format else { panic!("{info:?}") };
+            // Played to its end it begins again; from there on a seek ahead reads on.
+            for (millis, requests) in [(0, 1), (100, 1), (60, 2), (90_000, 2), (0, 3)] {
+                let to = Duration::from_millis(millis);
+                let landed = tokio::task::block_in_place(|| source.seek(to)).unwrap();
+                assert!(landed <= to && (millis > 1_000 || to - landed < Duration::from_millis(1)), "{landed:?}");
+                if (millis, requests) == (100, 1) {
+                    continue;
+                }
+                let at = (millis as usize * rate as usize / 1_000 * usize::from(channels)).min(expected.samples.len());
+                let (heard, end, back) = drain_and_keep(source).await;
+                end.expect(name);
+                assert!(heard.samples == expected.samples[at..], "{name} {kind} from {millis} ms");
+                assert_eq!(server.requests(&path).len(), requests, "{name} {kind} {millis}");
+                source = back;
+            }
         }
+    }
+    // Behind the place where it broke off, too.
+    let file = wav(400_000);
+    let expected = memory(file.clone()).await.samples;
+    let url = server.put("/breaks", Page { ranges: false, breaks: Some((300_000, 1)), ..Page::new(file) });
+    let (heard, end, mut source) = drain_and_keep(Box::new(http(&url))).await;
+    assert!(matches!(cause(end), HttpError::RangeIgnored { .. }) && heard.samples.len() < 200_000);
+    assert_eq!(source.seek(Duration::from_secs(5)).unwrap(), Duration::from_secs(5));
+    let (heard, end) = drain(source).await;
+    end.unwrap();
+    assert!(heard.samples == expected[240_000..]);
+    // Packets are left out up to the goal: what sounds is as long as the rest.
+    let expected = memory(fixture("opus.ogg")).await.packets;
+    let mut source = http(&server.put("/opus", Page { ranges: false, ..Page::new(fixture("opus.ogg")) }));
+    let to = Duration::from_millis(500);
+    assert_eq!(tokio::task::block_in_place(|| source.seek(to)).unwrap(), to);
+    let packets = drain(Box::new(source)).await.0.packets;
+    assert!(packets == expected[expected.len() - packets.len()..] && (26..=32).contains(&packets.len()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_by_reading_on_holds_no_thread_and_gives_way_to_another() {
+    let server = Server::start().await;
+    let file = wav(400_000);
+    // Says no more half way: whoever waited for the goal would wait for long.
+    let url = server.put("/half", Page { ranges: false, stall: Some(400_000), ..Page::new(file) });
+    let (mut reader, _feed) = reader(Box::new(http(&url).idle_timeout(Duration::from_secs(600))));
+    while !matches!(step(&mut reader), Step::Full) {
+        tokio::task::yield_now().await;
+    }
+    let (_feed, landed) = tokio::task::block_in_place(|| reader.seek(Duration::from_secs(8))).unwrap();
+    assert_eq!(landed, Duration::from_secs(8));
+    for _ in 0..100 {
+        assert!(matches!(step(&mut reader), Step::Waiting));
+        tokio::task::yield_now().await;
+    }
+    let (_feed, landed) = tokio::task::block_in_place(|| reader.seek(Duration::from_secs(1))).unwrap();
+    assert_eq!(landed, Duration::from_secs(1));
+    while !matches!(step(&mut reader), Step::Full) {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -162,6 +215,24 @@ async fn what_cannot_be_had_is_a_typed_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_had_at_first_is_asked_for_again() {
+    let server = Server::start().await;
+    let expected = memory(fixture("stereo.flac")).await;
+    let page = Page::new(fixture("stereo.flac"));
+    let busy = |next: Page| Page { then: Some(Box::new(next)), ..Page::status(503, "busy") };
+    let url = server.put("/busy", busy(busy(page)));
+    let (heard, end) = drain(Box::new(http(&url))).await;
+    end.unwrap();
+    assert!(heard == expected);
+    let url = server.put("/closed", Page::status(503, "closed"));
+    assert!(matches!(failure(http(&url)).await, HttpError::Status { status: 503, .. }));
+    assert_eq!(server.requests("/closed").len(), 3);
+    let url = server.put("/gone", Page::status(410, "gone"));
+    assert!(matches!(failure(http(&url)).await, HttpError::Status { status: 410, .. }));
+    assert_eq!(server.requests("/gone").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_breaks_off_for_good_is_played_that_far() {
     let server = Server::start().await;
     let file = wav(500_000);
@@ -243,20 +314,62 @@ async fn stations_that_break_off_are_called_again_and_old_ones_are_understood() 
     let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap();
     let expected = memory(song.clone()).await;
     let station = Page { ranges: false, length: false, etag: None, ..Page::new(song) };
-    let breaking = Page { breaks: Some((9_000, 1)), ..station.clone() }.header("Icy-Name", "Radio Loopback");
-    let url = server.put("/breaking", breaking);
+    let named = station.clone().header("Icy-Name", "Radio Loopback");
+    let url = server.put("/breaking", Page { breaks: Some((9_000, 1)), ..named.clone() });
     let (heard, end) = drain(Box::new(http(&url))).await;
     end.unwrap();
     assert!(heard.samples.len() > expected.samples.len() * 3 / 2, "{}", heard.samples.len());
     assert!(!server.requests("/breaking")[1].headers.contains_key("range"), "a station has no byte to go on from");
 
-    let old = Page { status: 0, ..station }.header("icy-name", "Old Radio");
-    let mut source: Box<dyn Source> = Box::new(http(&server.put("/old", old)));
+    let old = Page { status: 0, ..station.clone() }.header("icy-name", "Old Radio");
+    let mut source: Box<dyn Source> = Box::new(http(&server.put("/old", old)).retries(0, BRIEFLY));
     let info = tokio::task::block_in_place(|| source.open()).unwrap();
     assert_eq!(info.metadata.title.as_deref(), Some("Old Radio"));
     let (heard, end) = drain(source).await;
+    assert!(matches!(cause(end), HttpError::Truncated { .. }));
+    assert!(heard.samples == expected.samples);
+
+    // One that hangs up is called again; one that always does is given up, however much it says each time.
+    let url = server.put("/hangs-up", Page { closes: true, then: Some(Box::new(named.clone())), ..named.clone() });
+    let (heard, end) = drain(Box::new(http(&url))).await;
+    end.unwrap();
+    assert!(heard.samples.len() > expected.samples.len() * 3 / 2, "{}", heard.samples.len());
+    let long = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap().repeat(9);
+    assert!(long.len() > 100_000);
+    let url = server.put("/restless", Page { closes: true, body: long.into(), ..named });
+    let error = failure(http(&url)).await;
+    assert!(matches!(error, HttpError::Truncated { len: None, attempts: 3, .. }), "{error}");
+    assert_eq!(server.requests("/restless").len(), 4);
+    // What is no station ends there.
+    let url = server.put("/file", Page { closes: true, ..station });
+    let (heard, end) = drain(Box::new(http(&url))).await;
     end.unwrap();
     assert!(heard.samples == expected.samples);
+    assert_eq!(server.requests("/file").len(), 1);
+}
+
+/// The length counts the metadata as well, so that neither it nor parts say anything of the audio.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stations_that_say_how_long_they_are_are_not_believed() {
+    let server = Server::start().await;
+    let song = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures_hls/sweep.mp3")).unwrap();
+    let expected = memory(song.clone()).await.samples;
+    let wire: Vec<u8> = song.chunks(4_000).flat_map(|part| [part, &[0]].concat()).collect();
+    for ranges in [false, true] {
+        let page = Page { ranges, ..Page::new(wire.clone()).header("icy-metaint", "4000") };
+        let url = server.put("/whole", page.clone());
+        let (heard, end) = drain(Box::new(http(&url))).await;
+        end.unwrap();
+        assert!(heard.samples == expected, "{} of {}", heard.samples.len(), expected.len());
+        // After a break it is called, not asked for the rest.
+        let path = format!("/breaking/{ranges}");
+        let url = server.put(&path, Page { breaks: Some((9_000, 1)), ..page });
+        let (heard, end) = drain(Box::new(http(&url))).await;
+        end.unwrap();
+        assert!(heard.samples.len() > expected.len(), "{}", heard.samples.len());
+        let requests = server.requests(&path);
+        assert!(requests.len() == 2 && !requests[1].headers.contains_key("range"), "{requests:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -248,6 +248,27 @@ async fn dropped_sources_leave_no_program_and_no_zombie() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_started_is_ended_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("child");
+    let script = "sh -c 'echo $$ > note; mv note child; exec sleep 1000' > /dev/null 2> /dev/null & wait";
+    let mut process = shell(script).current_dir(folder.path());
+    assert_eq!(process.open().unwrap().format, Format::Pcm { rate: 48_000, channels: 1 });
+    until("a child", || note.exists()).await;
+    let child = std::fs::read_to_string(&note).unwrap().trim().to_owned();
+    assert!(exists(&child));
+    drop(process);
+    // A zombie has nobody but this machine's first process to bury it.
+    until("its end", || !exists(&child) || is_zombie(&child)).await;
+}
+
+/// Whether a process has ended and its parent has not looked yet.
+fn is_zombie(pid: &str) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap().stdout;
+    state.starts_with(b"Z")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seek_ends_the_run_before() {
     let (process, pid) = begun("exec sleep 1000").await;
     let mut process = process.start_option("--from");

@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "http")]
+mod support_http;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -255,6 +258,106 @@ async fn what_http_serves_is_fetched_without_the_program() {
     assert_eq!(packets, play(Box::new(File::new(fixture("opus.ogg")))).await.1);
     assert!(within(server).await.unwrap().to_ascii_lowercase().contains("user-agent: mozilla/5.0"));
     assert_eq!(fake.asked().len(), 1);
+}
+
+/// All samples to the end.
+fn rest(source: &mut dyn Source) -> Result<Vec<f32>, SourceError> {
+    let (mut samples, mut chunk) = (Vec::new(), Chunk::new());
+    loop {
+        chunk.clear();
+        if !source.read(&mut chunk)? {
+            return Ok(samples);
+        }
+        samples.extend_from_slice(chunk.samples());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_is_sought_in_by_reading_on_and_by_beginning_again() {
+    let script = "case \"$*\" in *--dump*) sed 's/\"https\",/\"http_dash_segments\",/' video;; \
+                  *) if rm broken; then head -c 9000 song; exit 1; else cat song; fi;; esac";
+    let fake = Fake::new(script);
+    std::fs::copy(fixture("stereo.flac"), fake.path("song")).unwrap();
+    let mut source = fake.source("two tones");
+    let work = spawn_blocking(move || {
+        let expected = rest(&mut File::new(fixture("stereo.flac"))).unwrap();
+        let info = source.open().unwrap();
+        assert!(info.seekable, "{info:?}");
+        let Format::Pcm { rate, channels: 2 } = info.format else { panic!("{info:?}") };
+        for (millis, runs) in [(300, 2), (100, 3), (0, 4)] {
+            let to = Duration::from_millis(millis);
+            assert_eq!(source.seek(to).unwrap(), to);
+            let at = millis as usize * rate as usize / 1_000 * 2;
+            assert!(rest(&mut source).unwrap() == expected[at..], "from {millis} ms");
+            assert_eq!(fake.asked().len(), runs, "{:?}", fake.asked());
+        }
+        // Behind the place where a download broke off, too.
+        std::fs::write(fake.path("broken"), "").unwrap();
+        assert_eq!(source.seek(Duration::ZERO).unwrap(), Duration::ZERO);
+        rest(&mut source).unwrap_err();
+        assert_eq!(source.seek(Duration::from_millis(300)).unwrap(), Duration::from_millis(300));
+        assert!(rest(&mut source).unwrap() == expected[300 * rate as usize / 1_000 * 2..]);
+    });
+    within(work).await.unwrap();
+}
+
+/// Addresses that were resolved are good for some hours: after that they are asked for once more.
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_has_expired_is_resolved_anew() {
+    use support_http::{Page, Server, wav};
+
+    let server = Server::start().await;
+    let file = wav(2_000_000);
+    let expired = |n: u32| server.put(&format!("/{n}"), Page::status([401, 403, 404, 410][n as usize % 4], "too late"));
+    let opened = |n: u32| server.put(&format!("/{n}"), Page::new(file.clone()));
+    // Each answer names the next address.
+    let script = "n=$(cat n); echo $((n + 1)) > n; sed \"s#https://cdn.example.com/a#URL/$n#\" video";
+    let fake = Fake::new(&script.replace("URL", &server.url));
+    std::fs::write(fake.path("n"), "0").unwrap();
+    opened(0);
+    let mut source = fake.source("https://example.com/watch?v=1");
+    let expected = wav_samples(&file);
+    let mut chunk = Chunk::new();
+    let at = |seconds: u64| Duration::from_secs(seconds);
+    tokio::task::block_in_place(|| {
+        // As it is played.
+        let mut heard = Vec::new();
+        while heard.len() < 5_000 {
+            chunk.clear();
+            assert!(source.read(&mut chunk).unwrap());
+            heard.extend_from_slice(chunk.samples());
+        }
+        expired(0);
+        opened(1);
+        heard.extend(rest(&mut source).unwrap());
+        assert!(heard == expected, "{} samples of {}", heard.len(), expected.len());
+        // Where a seek goes.
+        expired(1);
+        opened(2);
+        assert_eq!(source.seek(at(20)).unwrap(), at(20));
+        assert!(rest(&mut source).unwrap() == expected[960_000..]);
+        // When it is repeated, with another thought of where.
+        expired(2);
+        opened(3);
+        assert_eq!(source.seek(Duration::ZERO).unwrap(), Duration::ZERO);
+        assert_eq!(source.seek(at(30)).unwrap(), at(30));
+        assert!(rest(&mut source).unwrap() == expected[1_440_000..]);
+        assert_eq!(fake.asked().len(), 4);
+        // What is refused at once, too, is refused.
+        expired(3);
+        expired(4);
+        source.seek(Duration::ZERO).unwrap();
+        let error = rest(&mut source).unwrap_err();
+        assert!(error.to_string().contains("401"), "{error}");
+    });
+    assert_eq!(fake.asked().len(), 5);
+}
+
+/// Those of a mono file of 16 bits.
+#[cfg(feature = "http")]
+fn wav_samples(file: &[u8]) -> Vec<f32> {
+    file[44..].chunks(2).map(|it| f32::from(i16::from_le_bytes([it[0], it[1]])) / 32_768.0).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod hls;
 #[cfg(feature = "http")]
 pub mod http;
+mod passage;
 mod pipe;
 pub mod process;
 mod read;

@@ -7,7 +7,7 @@
 //!
 //! The program is started when the source is opened, without a shell and with nothing on its standard input. It is not read
 //! faster than it is played: 256 KiB ahead. When it ends with a failure, what it printed is played, and then the track fails
-//! with [`ProcessError`]. It is killed when the source is dropped; what it started itself loses its reader then.
+//! with [`ProcessError`]. It is killed when the source is dropped, on Unix with all that it started itself (its process group).
 
 mod program;
 
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 pub use self::program::ProcessError;
 pub(in crate::source) use self::program::{Program, Running};
+use super::passage::Passage;
 use super::pipe::{Failure, Gauge, Inlet, Size, pipe};
 use super::read::Slot;
 use super::{OPENING, PACKET, blame};
@@ -68,6 +69,9 @@ pub struct Process {
     program: Program,
     /// Where in the arguments the option goes that makes the program begin later, and its name.
     start: Option<(usize, OsString)>,
+    /// Without such an option: seeks by reading on, if need be from the beginning of another run.
+    rereads: bool,
+    passage: Passage,
     output: Output,
     metadata: Metadata,
     duration: Option<Duration>,
@@ -95,6 +99,8 @@ impl Process {
         Self {
             program,
             start: None,
+            rereads: false,
+            passage: Passage::default(),
             output: Output::Pcm { encoding: Encoding::I16, rate: 48_000, channels: 2 },
             metadata: Metadata::default(),
             duration: None,
@@ -182,6 +188,12 @@ impl Process {
         self
     }
 
+    /// Seekable, by reading on to where a seek goes.
+    pub(in crate::source) fn rereads(mut self) -> Self {
+        self.rereads = true;
+        self
+    }
+
     fn run(&mut self) -> Result<&mut Run, SourceError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -227,17 +239,29 @@ impl Source for Process {
         run.opened = true;
         let metadata = if self.metadata.is_empty() { info.metadata.clone() } else { self.metadata.clone() };
         let duration = self.duration.or(info.duration);
-        Ok(info.metadata(metadata).duration(duration).seekable(self.start.is_some()))
+        Ok(info.metadata(metadata).duration(duration).seekable(self.start.is_some() || self.rereads))
     }
 
     fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
         let name = self.program.title();
         let run = self.run()?;
         run.opened = true;
-        blame(run.source.read(chunk), |more| !more, &name, Some(run.gauge.clone()))
+        let more = blame(run.source.read(chunk), |more| !more, &name, Some(run.gauge.clone()))?;
+        self.passage.pass(chunk);
+        Ok(more)
     }
 
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
+        if self.rereads {
+            let info = self.open()?;
+            let broken = self.run.as_ref().is_some_and(|run| run.gauge.failure().is_some());
+            if broken || to < self.passage.position() {
+                (self.run, self.passage) = (None, Passage::default());
+                self.run()?;
+            }
+            // What comes before is left out by `read`, which holds no thread for it.
+            return Ok(self.passage.aim(to, &info));
+        }
         if self.start.is_none() {
             return Err(SourceError::Unseekable { name: self.program.title() });
         }
@@ -260,10 +284,9 @@ impl Source for Process {
     }
 
     fn fresh(&self) -> Option<Box<dyn Source>> {
-        let Self { program, start, output, metadata, duration, .. } = self;
-        let (program, start, metadata) = (program.clone(), start.clone(), metadata.clone());
-        let (output, duration, from) = (*output, *duration, Duration::ZERO);
-        Some(Box::new(Self { program, start, output, metadata, duration, from, run: None, failed: None }))
+        let (program, start, metadata) = (self.program.clone(), self.start.clone(), self.metadata.clone());
+        let fresh = Self { start, rereads: self.rereads, output: self.output, metadata, ..Self::from_program(program) };
+        Some(Box::new(fresh.duration(self.duration)))
     }
 }
 

@@ -5,6 +5,7 @@
 //! query can become an option of it.
 
 mod ask;
+mod expiry;
 mod json;
 mod play;
 mod question;
@@ -15,22 +16,31 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mixer::{Chunk, Info, Source, SourceError};
+use mixer::{Chunk, Format, Info, Source, SourceError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::AbortHandle;
 
 pub use self::ask::YtDlpError;
+use self::expiry::has_expired;
 pub use self::json::{Found, Resolved};
 use self::play::play_url;
 use self::question::Question;
+use super::passage::Passage;
 use super::process::{ProcessError, Program};
 
 /// How long one question may take: extracting runs scripts of the sites.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// This much must be heard of what was resolved anew before it is resolved once more: addresses last for hours.
+const RENEWAL: Duration = Duration::from_secs(5);
+
 /// Something to be found, or played, by yt-dlp. As a source it is lazy: nothing is asked before it is opened.
+///
+/// Addresses that were resolved expire. When one is refused (401, 403, 404 or 410) after it has been played from, it is
+/// resolved anew, once, and played on where it was or is to go. Where neither HTTP nor HLS leads, yt-dlp downloads, and a
+/// seek reads on there, or has it download again.
 ///
 /// ```no_run
 /// # async fn example(call: &voice_client::Call) -> Result<(), voice_client::source::ytdlp::YtDlpError> {
@@ -50,6 +60,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct YtDlp {
     question: Question,
     state: State,
+    /// What was said of itself when it was first opened.
+    info: Option<Info>,
+    passage: Passage,
+    /// Refused where it was resolved to, and to go on where it is resolved to next.
+    lost: Option<SourceError>,
+    /// How much was heard since it was last resolved anew.
+    renewed: Option<Duration>,
 }
 
 enum State {
@@ -73,7 +90,12 @@ impl YtDlp {
     /// which YouTube is searched.
     pub fn new(query: impl Into<Arc<str>>) -> Self {
         let question = Question { program: Program::new("yt-dlp"), query: query.into(), timeout: TIMEOUT };
-        Self { question, state: State::Idle }
+        Self::from_question(question)
+    }
+
+    fn from_question(question: Question) -> Self {
+        let (state, passage) = (State::Idle, Passage::default());
+        Self { question, state, info: None, passage, lost: None, renewed: None }
     }
 
     /// The program, if it is not `yt-dlp` on the `PATH`.
@@ -100,7 +122,7 @@ impl YtDlp {
     /// Something that was found, with the same program, arguments and timeout.
     pub fn of(&self, found: &Found) -> Self {
         let question = Question { query: found.url.clone(), ..self.question.clone() };
-        Self { question, state: State::Idle }
+        Self::from_question(question)
     }
 
     /// The first `n` that a search for these words finds, without looking into them.
@@ -181,6 +203,39 @@ impl YtDlp {
         SourceError::other(self.question.query.clone(), error)
     }
 
+    /// Asks anew where it is, if that is what it has failed for.
+    fn renew(&mut self, error: SourceError) -> Result<(), SourceError> {
+        if !has_expired(&error) || self.renewed.is_some_and(|heard| heard < RENEWAL) {
+            return Err(error);
+        }
+        tracing::debug!(%error, "what yt-dlp resolved has expired, is resolved anew");
+        self.state = self.begin();
+        (self.lost, self.renewed) = (Some(error), Some(Duration::ZERO));
+        Ok(())
+    }
+
+    /// Goes where it was lost, in what was resolved anew.
+    fn resume(&mut self) -> Result<(), SourceError> {
+        let Some(error) = self.lost.take() else { return Ok(()) };
+        let (before, to) = (self.info.as_ref().map(|info| info.format), self.passage.goal());
+        let source = self.playing()?.0;
+        let info = source.open()?;
+        // Whoever plays it has been told which of both comes.
+        if before.is_some_and(|before| (before == Format::Opus) != (info.format == Format::Opus)) {
+            return Err(error);
+        }
+        match source.seek(to) {
+            Ok(landed) => {
+                self.passage = Passage::at(landed);
+                self.passage.aim(to, &info);
+            }
+            // It is live.
+            Err(SourceError::Unseekable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn playing(&mut self) -> Result<(&mut dyn Source, &Resolved), SourceError> {
         self.settle(true);
         match &mut self.state {
@@ -193,18 +248,46 @@ impl YtDlp {
 
 impl Source for YtDlp {
     fn open(&mut self) -> Result<Info, SourceError> {
+        if let Some(info) = &self.info {
+            return Ok(info.clone());
+        }
         let (source, resolved) = self.playing()?;
         let info = source.open()?;
         let duration = resolved.duration.or(info.duration);
-        Ok(info.metadata(resolved.metadata.clone()).duration(duration))
+        let info = info.metadata(resolved.metadata.clone()).duration(duration);
+        Ok(self.info.insert(info).clone())
     }
 
     fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
-        self.playing()?.0.read(chunk)
+        self.open()?;
+        self.resume()?;
+        match self.playing()?.0.read(chunk) {
+            Ok(more) => {
+                let heard = self.passage.pass(chunk);
+                self.renewed = self.renewed.map(|before| before + heard);
+                Ok(more)
+            }
+            Err(error) => {
+                chunk.clear();
+                self.renew(error).map(|()| true)
+            }
+        }
     }
 
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
-        self.playing()?.0.seek(to)
+        let info = self.open()?;
+        if self.lost.is_none() {
+            match self.playing()?.0.seek(to) {
+                Ok(landed) => {
+                    self.passage = Passage::at(landed);
+                    return Ok(landed);
+                }
+                Err(error @ SourceError::Unseekable { .. }) => return Err(error),
+                Err(error) => self.renew(error)?,
+            }
+        }
+        self.passage = Passage::default();
+        Ok(self.passage.aim(to, &info))
     }
 
     fn is_ready(&mut self) -> bool {
@@ -218,7 +301,7 @@ impl Source for YtDlp {
     }
 
     fn fresh(&self) -> Option<Box<dyn Source>> {
-        Some(Box::new(Self { question: self.question.clone(), state: State::Idle }))
+        Some(Box::new(Self::from_question(self.question.clone())))
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Page {
     pub ranges: bool,
     /// Says how long it is.
     pub length: bool,
+    /// Without a length, ends with the connection, not with an empty chunk.
+    pub closes: bool,
     pub etag: Option<String>,
     /// Breaks off after so many bytes of each body, as often as this says.
     pub breaks: Option<(usize, u32)>,
@@ -36,6 +38,7 @@ impl Page {
             headers: Vec::new(),
             ranges: true,
             length: true,
+            closes: false,
             etag: Some("\"one\"".into()),
             breaks: None,
             stall: None,
@@ -158,7 +161,7 @@ impl Server {
         for (name, value) in &page.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        let chunked = !page.length && !page.headers.iter().any(|(name, _)| name.starts_with("icy"));
+        let chunked = !page.length && !page.closes;
         if chunked {
             head += "Transfer-Encoding: chunked\r\n";
         }

@@ -12,21 +12,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
-use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
-use aws_lc_rs::iv::FixedLength;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 use super::HlsError;
+use super::cipher::{fits, open};
 use super::playlist::{self, Key, Media, Place, Playlist, Segment};
 use super::segment::{Kind, Stamp, is_init, unpack};
 use crate::source::http::reqwest::Url;
-use crate::source::http::{HttpError, Requests, Whole};
+use crate::source::http::{HttpError, Requests, Whole, is_passing};
 use crate::source::pipe::{Inlet, Outlet, Size, Unread, pipe};
 
 const MAX_PLAYLIST: usize = 8 * 1024 * 1024;
 const MAX_SEGMENT: usize = 64 * 1024 * 1024;
 const MAX_INIT: usize = 1024 * 1024;
+/// Of a segment of more bytes the decryption and the demultiplexing take longer than a task may hold its thread.
+const LARGE: usize = 256 * 1024;
 /// A live stream is begun this many segments before its end (RFC 8216, section 6.3.3).
 const LIVE_EDGE: usize = 3;
 
@@ -165,9 +167,10 @@ impl Fetcher {
                 (news, next) = (true, segment.sequence + 1);
                 match self.play(segment, gap, Duration::ZERO, false).await {
                     Ok(()) => gap = false,
-                    // Too late for this one: the next is as good.
+                    // Too late for this one, whose address may have been signed for a while: the next is as good.
                     Err(Stop::Failed(HlsError::Http {
-                        cause: HttpError::Status { status: 404 | 410, .. }, ..
+                        cause: HttpError::Status { status: 403 | 404 | 410, .. },
+                        ..
                     })) => {
                         gap = true;
                     }
@@ -182,10 +185,17 @@ impl Fetcher {
                 return Err(HlsError::Stalled { after: waited }.into());
             }
             // Section 6.3.4: the target duration after a change, half of it after none.
-            let wait = if news { media.target } else { media.target / 2 };
+            let (wait, asked) = (if news { media.target } else { media.target / 2 }, Instant::now());
             sleep(wait).await;
-            waited += wait;
-            media = self.media(&url).await?.1;
+            match self.media(&url).await {
+                Ok((_, newer)) => media = newer,
+                // Who has moved, or is started anew, has nothing new until then.
+                Err(Stop::Failed(HlsError::Http { cause, .. })) if passes(&cause) => {
+                    tracing::debug!(error = %cause, "a playlist cannot be had anew");
+                }
+                Err(error) => return Err(error),
+            }
+            waited += asked.elapsed();
         }
     }
 
@@ -242,14 +252,14 @@ impl Fetcher {
         let what = format!("segment {}", segment.sequence);
         let (mut bytes, _) = self.whole(&what, &segment.place, MAX_SEGMENT).await?;
         if let Some(key) = &segment.key {
-            let secret = self.key(key).await?;
-            decrypt(key, &secret, segment.sequence, &mut bytes)?;
+            bytes = self.decrypt(key, segment.sequence, bytes).await?;
         }
         let init = match &segment.init {
             Some(place) => Some(self.init(place, segment).await?),
             None => None,
         };
-        let unpacked = unpack(segment.sequence, bytes, init.as_deref())?;
+        let (sequence, before) = (segment.sequence, init.clone());
+        let unpacked = aside(bytes.len(), move || unpack(sequence, bytes, before.as_deref())).await??;
         let goes_on = self.open.as_ref().is_some_and(|open| {
             !gap && !segment.discontinuity && open.kind == unpacked.kind && open.init == segment.init
         });
@@ -283,15 +293,28 @@ impl Fetcher {
         Ok(secret)
     }
 
-    async fn init(&mut self, place: &Arc<Place>, segment: &Segment) -> Result<Arc<[u8]>, HlsError> {
+    async fn decrypt(&mut self, key: &Key, sequence: u64, bytes: Vec<u8>) -> Result<Vec<u8>, Stop> {
+        let is_old = self.key.as_ref().is_some_and(|(url, _)| *url == key.url);
+        let mut secret = self.key(key).await?;
+        // Without an IV that is the sequence number (RFC 8216, section 5.2).
+        let iv = key.iv.unwrap_or_else(|| u128::from(sequence).to_be_bytes());
+        if is_old && !fits(&secret, iv, &bytes) {
+            // Some stations change what is behind the address.
+            self.key = None;
+            secret = self.key(key).await?;
+        }
+        let bytes = aside(bytes.len(), move || open(&secret, iv, bytes)).await?;
+        Ok(bytes.map_err(|reason| HlsError::Key { sequence, reason: reason.into() })?)
+    }
+
+    async fn init(&mut self, place: &Arc<Place>, segment: &Segment) -> Result<Arc<[u8]>, Stop> {
         if let Some((_, init)) = self.init.as_ref().filter(|(known, _)| known == place) {
             return Ok(init.clone());
         }
         let (mut bytes, _) = self.whole("initialisation section", place, MAX_INIT).await?;
         // Whether the key was named before or after it is not known any more; but an encrypted one is no MP4 to look at.
         if let Some(key) = segment.key.as_ref().filter(|_| !is_init(&bytes)) {
-            let secret = self.key(key).await?;
-            decrypt(key, &secret, segment.sequence, &mut bytes)?;
+            bytes = self.decrypt(key, segment.sequence, bytes).await?;
         }
         let bytes: Arc<[u8]> = bytes.into();
         self.init = Some((place.clone(), bytes.clone()));
@@ -299,14 +322,30 @@ impl Fetcher {
     }
 }
 
-/// AES-128 in CBC with PKCS7 padding; without an IV that is the sequence number (RFC 8216, section 5.2).
-fn decrypt(key: &Key, secret: &[u8; 16], sequence: u64, bytes: &mut Vec<u8>) -> Result<(), HlsError> {
-    let failed = |reason: &str| HlsError::Key { sequence, reason: reason.into() };
-    let iv = key.iv.unwrap_or_else(|| u128::from(sequence).to_be_bytes());
-    let context = DecryptionContext::Iv128(FixedLength::from(iv));
-    let cipher = UnboundCipherKey::new(&AES_128, secret).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
-    let cipher = cipher.map_err(|_| failed("the key is of no use"))?;
-    let length = cipher.decrypt(bytes, context).map_err(|_| failed("the key or its IV is another one"))?.len();
-    bytes.truncate(length);
-    Ok(())
+/// Whether a playlist that was there before may be there again.
+fn passes(error: &HttpError) -> bool {
+    is_passing(error) || matches!(error, HttpError::Status { status: 400..=499, .. })
+}
+
+/// Does what takes long where it holds up nobody else's packets.
+async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+    if bytes <= LARGE {
+        return Ok(work());
+    }
+    // It fails when the runtime ends, and nobody reads on.
+    spawn_blocking(work).await.map_err(|_| Stop::Unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::current;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_segments_are_worked_on_by_another_thread() {
+        let here = current().id();
+        assert!(aside(LARGE, move || current().id() == here).await.is_ok_and(|same| same));
+        assert!(aside(LARGE + 1, move || current().id() != here).await.is_ok_and(|other| other));
+    }
 }

@@ -1,5 +1,6 @@
 //! HTTP Live Streaming (RFC 8216): recorded streams, which can be sought in, and live ones.
 
+mod cipher;
 mod error;
 mod fetch;
 mod playlist;
@@ -121,7 +122,8 @@ impl Hls {
         self
     }
 
-    /// How long a live stream may have nothing new: 60 s, unless told.
+    /// How long a live stream may have nothing new: 60 s, unless told. A playlist that cannot be had (no answer, 4xx, 5xx) has
+    /// nothing new.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.spec.stall = timeout;

@@ -79,10 +79,8 @@ pub enum HttpError {
         #[source]
         cause: Box<HttpError>,
     },
-    /// Only all of it can be had, not a part.
-    #[error(
-        "the server does not send parts (wanted from byte {at} on); it cannot be resumed or sought, fetch it whole"
-    )]
+    /// Only all of it can be had, not the rest of it.
+    #[error("it broke off at byte {at}, and the server does not send parts to go on with; play it again")]
     RangeIgnored {
         /// From where on it was wanted.
         at: u64,

@@ -8,10 +8,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mixer::Metadata;
-use reqwest::header::{HeaderMap, HeaderName, IF_RANGE};
+use reqwest::header::{self, HeaderMap, HeaderName, IF_RANGE};
 use reqwest::{Response, StatusCode, Url, Version};
+use tokio::time::Instant;
 
 use super::HttpError;
 use super::icy::{self, Icy};
@@ -23,6 +25,8 @@ use crate::source::pipe::{Inlet, Unread};
 
 /// Getting this much further makes up for a break.
 const PROGRESS: u64 = 64 * 1024;
+/// A station, which begins with some seconds at once whenever it is called, must have stayed for this long instead.
+const LASTING: Duration = Duration::from_secs(30);
 /// Titles kept until the audio that they belong to is read.
 const MAX_NEWS: usize = 64;
 const ICY: HeaderName = HeaderName::from_static("icy-metadata");
@@ -47,7 +51,8 @@ pub(super) struct Head {
     entity: Entity,
     /// Whether parts can be had.
     pub(super) ranges: bool,
-    is_station: bool,
+    /// What is sent now is all there is: nothing of it can be had again.
+    pub(super) is_station: bool,
     pub(super) station: Metadata,
 }
 
@@ -89,27 +94,51 @@ pub(super) async fn fetch(remote: Arc<Remote>, at: u64, mut inlet: Inlet) {
 }
 
 async fn transfer(remote: &Remote, mut at: u64, inlet: &mut Inlet) -> Result<(), HttpError> {
-    let (mut failed, mut safe) = (0, at);
+    let mut breaks = Breaks { failed: 0, safe: at };
     let mut link = None;
     loop {
+        let begun = Instant::now();
         // `attempt` says how it ended as an error, so that `?` ends it.
         let error = match attempt(remote, &mut at, &mut link, inlet).await {
             End::All | End::Unread => return Ok(()),
             End::Part => continue,
             End::Failed(error) => error,
         };
-        let head = lock(&remote.head).clone();
-        let Some(head) = head.filter(|_| is_passing(&error)) else { return Err(error) };
-        if at >= safe + PROGRESS {
-            failed = 0;
+        if !is_passing(&error) {
+            return Err(error);
         }
-        (failed, safe) = (failed + 1, at);
+        let Some(head) = lock(&remote.head).clone() else {
+            // It has not begun: how often it is asked for is as for segments of HLS.
+            breaks.failed += 1;
+            if breaks.failed >= remote.requests.attempts.max(1) {
+                return Err(error);
+            }
+            remote.requests.pause(breaks.failed).await;
+            continue;
+        };
+        let failed = breaks.count(at, begun.elapsed(), head.is_station);
         if failed > remote.requests.attempts {
             let (len, attempts) = (head.len(), remote.requests.attempts);
             return Err(HttpError::Truncated { at, len, attempts, cause: Box::new(error) });
         }
         tracing::debug!(%error, at, "fetching broke off, goes on");
         remote.requests.pause(failed).await;
+    }
+}
+
+/// Breaks in a row that nothing made up for.
+struct Breaks {
+    failed: u32,
+    /// Where the last one was.
+    safe: u64,
+}
+
+impl Breaks {
+    /// One more, at this byte, of a connection that lasted for so long.
+    fn count(&mut self, at: u64, lasted: Duration, is_station: bool) -> u32 {
+        let made_up = if is_station { lasted >= LASTING } else { at >= self.safe + PROGRESS };
+        (self.failed, self.safe) = (if made_up { 1 } else { self.failed + 1 }, at);
+        self.failed
     }
 }
 
@@ -123,14 +152,14 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
     let known = lock(&remote.head).clone();
     let url = known.as_ref().map(|head| &head.url).or(link.as_ref()).unwrap_or(&remote.url).clone();
     // A station has no beginning to count from.
-    let is_station = known.as_ref().is_some_and(|head| head.is_station && head.entity.len.is_none());
+    let is_station = known.as_ref().is_some_and(|head| head.is_station);
     let range =
         (!is_station).then(|| Wanted { start: *at, end: remote.part.map(|part| at.saturating_add(part.max(1))) });
     let mut extra = vec![(ICY, "1")];
     let validator = known.as_ref().and_then(|head| head.entity.validator());
     extra.extend(validator.filter(|_| range.is_some()).map(|it| (IF_RANGE, it)));
     let mut response = remote.requests.send(&url, range, &extra).await?;
-    let Answer { entity, ranges, end } = answer(remote, &response, *at, known.as_ref(), is_station).await?;
+    let Answer { mut entity, mut ranges, mut end } = answer(remote, &response, *at, known.as_ref(), is_station).await?;
     if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
         return Ok(End::All);
     }
@@ -152,8 +181,12 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
         }
     }
     let mut icy = Icy::new(&headers);
+    if icy.is_some() {
+        // What is said of bytes counts those of the metadata as well.
+        (entity.len, ranges, end) = (None, false, None);
+    }
     if known.is_none() {
-        let (is_station, station) = (icy::is_station(&headers), icy::station(&headers));
+        let (is_station, station) = (icy::is_station(&headers) && entity.len.is_none(), icy::station(&headers));
         *lock(&remote.head) = Some(Head { url, entity: entity.clone(), ranges, is_station, station });
     }
     let len = known.map_or(entity.len, |head| head.entity.len.or(entity.len));
@@ -189,8 +222,17 @@ async fn go(remote: &Remote, at: &mut u64, link: &mut Option<Url>, inlet: &mut I
         (Some(_), Some(len)) if *at < len => Ok(End::Part),
         // A part of something of unknown length: whether there is more shows when it is asked for.
         (Some(_), None) if ranges => Ok(End::Part),
+        // Who is on the air has no end: the server was started anew, or a proxy has had enough.
+        (None, None) if icy::is_station(&headers) && ends_by_closing(&response) => Err(HttpError::Short.into()),
         _ => Ok(End::All),
     }
+}
+
+/// Whether the end of a body is that of its connection (RFC 9112, section 6.3).
+fn ends_by_closing(response: &Response) -> bool {
+    let headers = response.headers();
+    let framed = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+    !framed && response.version() < Version::HTTP_2
 }
 
 struct Answer {
@@ -295,5 +337,20 @@ fn tell(remote: &Remote, at: u64, news: impl Iterator<Item = (usize, Metadata)>)
         if queue.len() > MAX_NEWS {
             queue.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaks_are_made_up_for_by_getting_further_or_by_staying() {
+        let mut breaks = Breaks { failed: 0, safe: 100 };
+        let mut file = |at| breaks.count(at, Duration::ZERO, false);
+        assert_eq!([100, 200, 200 + PROGRESS, 201 + PROGRESS].map(&mut file), [1, 2, 1, 2]);
+        let mut breaks = Breaks { failed: 0, safe: 0 };
+        let mut station = |seconds| breaks.count(seconds * PROGRESS, Duration::from_secs(seconds), true);
+        assert_eq!([29, 1, 29, 30, 3, 3_600].map(&mut station), [1, 2, 3, 1, 2, 1]);
     }
 }

@@ -27,9 +27,12 @@ use self::fetch::Remote;
 use self::input::{Desk, Reading};
 #[cfg(feature = "hls")]
 pub(in crate::source) use self::request::Wanted;
+#[cfg(feature = "hls")]
+pub(in crate::source) use self::request::is_passing;
 pub(in crate::source) use self::request::{Requests, parse};
 #[cfg(feature = "hls")]
 pub(in crate::source) use self::whole::Whole;
+use super::passage::Passage;
 use super::{OPENING, PACKET, blame, runtime, shown};
 use crate::driver::lock;
 
@@ -40,11 +43,13 @@ const OPENING_LIVE: usize = 16 * 1024;
 ///
 /// It is fetched by a task, from its first use on, as far ahead as a pipe of 256 KiB holds. When a connection breaks off,
 /// the next one goes on where it was, five attempts in a row; a server that sends no parts by then, or something else
-/// than before, ends the source. Every failure is [`SourceError::Other`] with a [`HttpError`] inside, after what had
+/// than before, ends the source. A station that hangs up is called again like that; it must stay for 30 s to have the
+/// attempts counted anew. Every failure is [`SourceError::Other`] with a [`HttpError`] inside, after what had
 /// come.
 ///
-/// Seeks work where the server sends parts (`Range`, RFC 9110, section 14) and the length is known: near ones read on,
-/// others are another request. Radio stations (no length) play on, their titles come with the audio
+/// Where the server sends parts (`Range`, RFC 9110, section 14) and the length is known, seeks read on when they are near,
+/// and are another request when not. Elsewhere they read on, or begin again, until they are there, which takes as long as
+/// the server does. Radio stations play on and cannot be sought in, their titles come with the audio
 /// ([`Chunk::metadata`]), their name is in [`Info::metadata`]. A playlist (M3U, PLS) is followed to the first address in
 /// it. Of a WebM file the padding of the last packet, less than 20 ms of silence, is played too.
 pub struct Http {
@@ -68,6 +73,8 @@ struct Active {
     remote: Arc<Remote>,
     desk: Arc<Desk>,
     opened: bool,
+    /// Through what cannot be had in parts.
+    passage: Passage,
 }
 
 impl Http {
@@ -122,8 +129,9 @@ impl Http {
         self
     }
 
-    /// How many attempts in a row may fail to go on after a break (5 unless told), and how long to wait before the first
-    /// of them (250 ms unless told; twice as long before each further one, at most 32 times as long).
+    /// How often it is asked for until there is an answer, and how many attempts in a row may fail to go on after a break
+    /// (5 unless told); and how long to wait before the next one (250 ms unless told; twice as long before each further
+    /// one, at most 32 times as long).
     #[must_use]
     pub fn retries(mut self, attempts: u32, wait: Duration) -> Self {
         (self.spec.requests.attempts, self.spec.requests.wait) = (attempts, wait);
@@ -148,7 +156,7 @@ impl Http {
             desk.start(&remote, &runtime);
             let (again, shared) = (remote.clone(), desk.clone());
             let file = Streamed::new(self.name.clone(), move || Ok(Box::new(Reading::open(&again, &shared, &runtime))));
-            self.active = Some(Active { file, remote, desk, opened: false });
+            self.active = Some(Active { file, remote, desk, opened: false, passage: Passage::default() });
         }
         self.active.as_mut().ok_or_else(|| SourceError::Unseekable { name: self.name.clone() })
     }
@@ -177,6 +185,7 @@ impl Source for Http {
             let Metadata { title, url, .. } = &head.station;
             info.metadata.title = title.clone().or(info.metadata.title);
             info.metadata.url = url.clone().or(info.metadata.url);
+            info.seekable |= !head.is_station;
         }
         Ok(info)
     }
@@ -189,13 +198,27 @@ impl Source for Http {
         if let Some(metadata) = active.news() {
             chunk.set_metadata(metadata);
         }
+        active.passage.pass(chunk);
         Ok(more)
     }
 
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
         let name = self.name.clone();
+        let info = self.open()?;
+        if !info.seekable {
+            return Err(SourceError::Unseekable { name });
+        }
         let active = self.start()?;
-        blame(active.file.seek(to), |_| false, &name, active.desk.gauge())
+        match blame(active.file.seek(to), |_| false, &name, active.desk.gauge()) {
+            Err(SourceError::Unseekable { .. }) => {}
+            sought => return sought,
+        }
+        let broken = active.desk.gauge().is_some_and(|gauge| gauge.failure().is_some());
+        if broken || to < active.passage.position() {
+            self.active = None;
+        }
+        // What comes before is read and left out by `read`, which holds no thread for it.
+        Ok(self.start()?.passage.aim(to, &info))
     }
 
     fn is_ready(&mut self) -> bool {

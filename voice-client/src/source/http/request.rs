@@ -133,7 +133,7 @@ impl Requests {
 }
 
 /// Whether it can be different the next time.
-pub(super) fn is_passing(error: &HttpError) -> bool {
+pub(in crate::source) fn is_passing(error: &HttpError) -> bool {
     match error {
         HttpError::Connect { cause } => !cause.is_builder(),
         HttpError::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),

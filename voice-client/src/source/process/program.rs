@@ -95,7 +95,7 @@ pub(in crate::source) struct Program {
     pub(in crate::source) folder: Option<PathBuf>,
 }
 
-/// A program that runs. Dropping it ends the program.
+/// A program that runs. Dropping it ends the program, on Unix with all that it has started.
 pub(in crate::source) struct Running {
     pub(in crate::source) child: Child,
     program: Arc<str>,
@@ -122,6 +122,9 @@ impl Program {
         let mut command = Command::new(&self.name);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Of its own, so that what it starts itself can be ended with it.
+        #[cfg(unix)]
+        command.process_group(0);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
@@ -148,11 +151,25 @@ impl Running {
         if status.success() { Ok(()) } else { Err(self.failed(status).await) }
     }
 
-    /// Ends it, and leaves nothing behind.
+    /// Ends it and what it has started, and leaves nothing behind.
     pub(in crate::source) async fn kill(&mut self) {
+        self.kill_group();
         // It may have ended by itself meanwhile.
         let _ = self.child.kill().await;
     }
+
+    /// Ends all processes of its group, as long as it is one of them itself: after that the number may be another's.
+    #[cfg(unix)]
+    fn kill_group(&self) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+
+        let group = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        // It may have ended by itself meanwhile.
+        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    }
+
+    #[cfg(not(unix))]
+    fn kill_group(&self) {}
 
     pub(in crate::source) fn unreadable(&self, cause: io::Error) -> ProcessError {
         ProcessError::Output { program: self.program.clone(), cause: Arc::new(cause) }
@@ -174,6 +191,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.kill_group();
         self.listener.abort();
     }
 }

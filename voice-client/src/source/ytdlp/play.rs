@@ -29,10 +29,11 @@ pub(super) fn play_url(question: &Question, resolved: &Resolved) -> Box<dyn Sour
     }
 }
 
-/// yt-dlp itself, downloading to its standard output, which works for every protocol, and cannot seek.
+/// yt-dlp itself, downloading to its standard output, which works for every protocol; seeks read on, or
+/// download it again.
 fn download(question: &Question, resolved: &Resolved) -> Box<dyn Source> {
     // The page rather than the question, so that a search is not made again.
     let page = resolved.metadata.url.clone().unwrap_or_else(|| question.query.clone());
     let program = Question { query: page, ..question.clone() }.about_one(&["--output", "-"]);
-    Box::new(Process::from_program(program).yields(Output::Media))
+    Box::new(Process::from_program(program).yields(Output::Media).rereads())
 }
