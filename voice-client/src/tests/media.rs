@@ -25,7 +25,7 @@ fn headers(world: &World, peer: usize) -> Vec<Header> {
 }
 
 #[test]
-fn time_runs_on_over_silence_and_the_marker_follows_it() {
+fn case_2_five_silence_frames_of_their_own_then_time_runs_on_and_the_marker_follows() {
     let (mut world, a) = caller(40);
     for _ in 0..2 {
         world.play(a, Tone::new(440.0, 0.5, Some(SECOND)));

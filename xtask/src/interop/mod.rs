@@ -1,10 +1,12 @@
-//! Others' implementations meet ours: in one call, in one group.
+//! Others' implementations meet ours: in one call, in one group, in one file.
 
 mod davey;
 mod discordjs;
 mod encrypted;
 mod libdave;
 mod npm;
+mod pip;
+mod sources;
 mod stage;
 
 use crate::cmake;
@@ -14,8 +16,12 @@ use crate::run::Failure;
 type Meeting = fn(bool) -> Result<(), Failure>;
 
 /// By name, cheapest first.
-const MEETINGS: [(&str, Meeting); 3] =
-    [("davey", |_| davey::run()), ("libdave", |_| libdave::run()), ("discordjs", discordjs::run)];
+const MEETINGS: [(&str, Meeting); 4] = [
+    ("davey", |_| davey::run()),
+    ("libdave", |_| libdave::run()),
+    ("sources", |_| sources::run()),
+    ("discordjs", discordjs::run),
+];
 
 /// Runs the meetings whose names contain `filter`, the later ones also when an earlier one failed; `keep` leaves
 /// recordings behind.
