@@ -323,7 +323,7 @@ impl Machine {
             TrackEnd::Failed(error) => {
                 self.barren = if heard { 0 } else { self.barren + 1 };
                 let Some(Current { held, .. }) = self.current.take() else { return };
-                self.emit(QueueEvent::Failed { entry: held.id, error: error.clone() });
+                self.emit(QueueEvent::Failed { item: held.shared(), error: error.clone() });
                 match (heard, again) {
                     (true, again) => self.shelve(held, again),
                     (false, true) if held.source.is_some() => self.upcoming.push(Slot::Entry(held)),
@@ -346,16 +346,16 @@ impl Machine {
     /// Repeats what ended although it was to loop; `false` when that cannot be.
     fn play_again(&mut self, heard: bool) -> bool {
         let Some(current) = &self.current else { return false };
-        let entry = current.held.id;
+        let item = current.held.shared();
         let reason = match (&current.held.source, heard) {
             (Some(_), true) => {
-                self.emit(QueueEvent::Ended { entry, how: How::Finished });
+                self.emit(QueueEvent::Ended { item, how: How::Finished });
                 return self.replay().is_some();
             }
             (Some(_), false) => Reason::Silent,
             (None, _) => Reason::OnlyOnce,
         };
-        self.emit(QueueEvent::Unrepeatable { entry, reason });
+        self.emit(QueueEvent::Unrepeatable { item, reason });
         false
     }
 
@@ -368,13 +368,13 @@ impl Machine {
         match end {
             TrackEnd::Failed(error) => {
                 self.barren += 1;
-                self.emit(QueueEvent::Failed { entry: held.id, error: error.clone() });
+                self.emit(QueueEvent::Failed { item: held.shared(), error: error.clone() });
             }
             TrackEnd::Finished => {
                 self.barren += 1;
-                self.emit(QueueEvent::Ended { entry: held.id, how: How::Finished });
+                self.emit(QueueEvent::Ended { item: held.shared(), how: How::Finished });
             }
-            TrackEnd::Stopped => self.emit(QueueEvent::Ended { entry: held.id, how: How::Stopped }),
+            TrackEnd::Stopped => self.emit(QueueEvent::Ended { item: held.shared(), how: How::Stopped }),
             TrackEnd::CallClosed => {}
         }
         if self.repeat == Repeat::Queue && held.source.is_some() {
