@@ -245,6 +245,9 @@ impl Track {
 
     pub(crate) fn set_ended(&self, end: TrackEnd) {
         self.shared.end.tell(end);
+        if let Some(mailbox) = &self.shared.mailbox {
+            mailbox.abandon();
+        }
         lock(&self.shared.readers).clear();
     }
 

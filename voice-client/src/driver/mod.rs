@@ -38,7 +38,7 @@ pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
 pub(crate) use clock::{Beat, Clock, Place};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
-pub(crate) use reader::{Mailbox, Readers};
+pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 use time::{now, sleep_until};
 use timers::Timers;
