@@ -76,13 +76,15 @@ impl Player {
 
     /// Everything is over; returns the tracks that ended with it.
     pub(crate) fn close(&self) -> Vec<TrackId> {
-        let ended = self.shared.tracks.close();
+        let mut ended = self.shared.tracks.close();
+        // The queue first, as with any other end.
         self.queued(|machine| {
             for id in &ended {
                 machine.handle_ended(*id, &TrackEnd::CallClosed);
             }
             machine.close();
         });
+        ended.retain(|id| self.shared.tracks.end(*id, &TrackEnd::CallClosed));
         ended
     }
 }
