@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake};
 use std::time::Duration;
 
 use loopback::{Config as Behaviour, Cue};
@@ -89,47 +87,6 @@ async fn files_follow_each_other_without_a_gap() {
     assert_eq!(history.len(), 3);
     assert_eq!(history[0].data::<&str>().as_deref(), Some(&"the last one"), "the latest first");
     assert_eq!(history[0].duration, Some(secs(3)), "known since it was open");
-}
-
-/// Looks at a queue when it is woken: how many entries it has, and how many it had.
-struct Look {
-    queue: Queue,
-    seen: Mutex<Option<(usize, usize)>>,
-}
-
-impl Wake for Look {
-    fn wake(self: Arc<Self>) {
-        *self.seen.lock().unwrap() = Some((self.queue.len(), self.queue.history().len()));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_the_end_of_a_track_finds_a_queue_that_knows_of_it() {
-    let server = plain(Behaviour::default()).await;
-    let client = Client::new(config());
-    let (talker, _listener) = pair(&server, &client, 1).await;
-    let queue = talker.queue();
-    let look = || Arc::new(Look { queue: queue.clone(), seen: Mutex::default() });
-    let (stopped, closed) = (look(), look());
-    let mut ends = Vec::new();
-    for (look, name) in [(&stopped, "a stop"), (&closed, "the end of the call")] {
-        queue.add(tone(440, secs(60)));
-        let (_, track) = queue.current().unwrap();
-        let mut end = Box::pin({
-            let track = track.clone();
-            async move { track.ended().await }
-        });
-        assert!(end.as_mut().poll(&mut Context::from_waker(&look.clone().into())).is_pending());
-        ends.push(end);
-        if name == "a stop" {
-            track.stop();
-        } else {
-            within(PATIENCE, "leaving", talker.leave()).await;
-        }
-        until(name, async || *look.seen.lock().unwrap()).await;
-    }
-    assert_eq!(*stopped.seen.lock().unwrap(), Some((0, 1)));
-    assert_eq!(*closed.seen.lock().unwrap(), Some((0, 2)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

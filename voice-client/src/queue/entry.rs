@@ -89,7 +89,7 @@ impl fmt::Debug for Entry {
 pub struct Item {
     /// Its name.
     pub id: EntryId,
-    /// What it was added with, else what its source says once it is open.
+    /// What it was added with, else what its source says once it is open: of a station, what is heard now.
     pub metadata: Option<Metadata>,
     /// Its length, where its source or whoever added it knows it.
     pub duration: Option<Duration>,

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use mixer::{Info, TrackId};
+use mixer::{Info, Metadata, TrackId};
 
 use super::action::{Action, Cue};
 use super::entry::{Element, EntryId, Held, Item, Live};
@@ -252,7 +252,19 @@ impl Machine {
         self.settle();
     }
 
-    /// A track was opened, or its source says something new of itself.
+    /// From now on something else is heard of a track: the next title of a station.
+    pub(crate) fn handle_metadata(&mut self, track: TrackId, metadata: &Metadata) {
+        match self.current.as_mut().filter(|current| current.live.track == track) {
+            Some(current) => current.held.told = Some(metadata.clone()),
+            None => {
+                if let Some(held) = self.upcoming.by_track(track) {
+                    held.told = Some(metadata.clone());
+                }
+            }
+        }
+    }
+
+    /// A track was opened.
     pub(crate) fn handle_info(&mut self, track: TrackId, info: &Info) {
         let told = Some(&info.metadata).filter(|metadata| !metadata.is_empty());
         if let Some(current) = self.current.as_mut().filter(|current| current.live.track == track) {
