@@ -11,7 +11,7 @@ use loopback::Config as Behaviour;
 use support::{PATIENCE, config, event, pair, plain, until, within};
 use voice_client::source::generate::Tone;
 use voice_client::source::{Chunk, Format, Info, Metadata, Source, SourceError};
-use voice_client::{Client, Entry, Event, Queue, QueueEvent, TrackEvent};
+use voice_client::{Client, Entry, Event, Marker, Queue, QueueEvent, TrackEvent};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -19,7 +19,7 @@ const fn ms(ms: u64) -> Duration {
 
 /// An entry that is heard as a tone for a minute.
 fn tone() -> Entry {
-    Entry::new(Tone::new(440.0, 0.5, Some(ms(60_000))))
+    Entry::new(Tone::new(440.0, 0.5, Some(ms(60_000)))).duration(ms(60_000))
 }
 
 /// Looks at a queue when it is woken: how many entries it has, and how many it had.
@@ -120,4 +120,33 @@ async fn the_next_title_of_a_station_is_the_entrys_unless_it_was_added_with_its_
     queue.add(Entry::new(Station { chunks: 0 }).metadata(called("my own")));
     until("its second title", async || (queue.position() > ms(1_100)).then_some(())).await;
     assert_eq!(title().as_deref(), Some("my own"));
+}
+
+/// Asks its queue something when it is dropped.
+struct Curious {
+    queue: Queue,
+    dropped: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        self.dropped.lock().unwrap().push(self.queue.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_added_to_a_call_that_is_over_is_dropped_at_once() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    let (queue, dropped) = (talker.queue(), Arc::default());
+    let entry = || tone().data(Curious { queue: queue.clone(), dropped: Arc::clone(&dropped) });
+    let first = queue.add(tone());
+    let second = queue.add(tone());
+    within(PATIENCE, "leaving", talker.leave()).await;
+    let names = [queue.add(entry()), queue.insert(0, entry()), queue.add_marker(Marker::new("here"))];
+    assert!(names[0] > second && names[0] < names[1] && names[1] < names[2], "{names:?}");
+    assert_eq!(*dropped.lock().unwrap(), [1, 1], "with what was to come still there");
+    assert_eq!(queue.upcoming().iter().map(|it| it.id()).collect::<Vec<_>>(), [second]);
+    assert_eq!(queue.history().iter().map(|it| it.id).collect::<Vec<_>>(), [first]);
 }

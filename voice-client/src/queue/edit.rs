@@ -281,7 +281,8 @@ impl Machine {
         (self.stuck, self.barren) = (false, 0);
     }
 
-    fn name(&mut self) -> EntryId {
+    /// A name for an element.
+    pub(crate) fn name(&mut self) -> EntryId {
         self.ids += 1;
         EntryId(self.ids)
     }

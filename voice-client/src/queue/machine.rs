@@ -312,6 +312,11 @@ impl Machine {
         self.settle();
     }
 
+    /// Whether nothing can be played any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Nothing can be played any more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
