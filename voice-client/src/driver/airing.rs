@@ -226,9 +226,9 @@ mod tests {
         let _ = studio.notices.unbounded_send(Notice::Dispose(Removed::Track(id, spent())));
         let told = async {
             loop {
-                match events.next().await.expect("it is on the air") {
-                    Event::TrackEnded { track: TrackId(track), end } => break (track, end),
-                    _ => {}
+                let event = events.next().await.expect("it is on the air");
+                if let Event::TrackEnded { track: TrackId(track), end } = event {
+                    break (track, end);
                 }
             }
         };

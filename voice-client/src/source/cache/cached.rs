@@ -64,9 +64,7 @@ impl Source for CachedSource {
             if looks >= LOOKS || all >= ALL_LOOKS || !driver::is_sought() {
                 return Err(SourceError::Unseekable { name: "what is not cached yet".into() });
             }
-            if self.shared.is_ready() && self.shared.advance() {
-                looks = 0;
-            } else if self.shared.wait(PAUSE) {
+            if (self.shared.is_ready() && self.shared.advance()) || self.shared.wait(PAUSE) {
                 looks = 0;
             } else {
                 (looks, all) = (looks + 1, all + 1);
