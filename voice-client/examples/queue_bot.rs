@@ -104,7 +104,7 @@ async fn until(events: &mut Events, queue: &Queue, wanted: impl Fn(&QueueEvent) 
             match &event {
                 QueueEvent::Started { .. } => println!("started   {}", now(queue)),
                 QueueEvent::Ended { how, .. } => println!("ended     {how:?}"),
-                QueueEvent::Failed { error, .. } => println!("failed    {error}"),
+                QueueEvent::Failed { item, error } => println!("failed    {}: {error}", name(item)),
                 QueueEvent::Marker { marker, .. } => println!("marker    {}", marker.text()),
                 QueueEvent::Low { remaining } => println!("low       {} left: add something", secs(remaining.known)),
                 QueueEvent::Empty => println!("empty"),

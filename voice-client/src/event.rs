@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gateway::text;
 use mixer::{TimerId, TrackEvent, TrackId};
@@ -76,7 +76,7 @@ pub enum Event {
     /// Op 13: a user left.
     ClientDisconnect(text::ClientDisconnect),
     /// Op 14: codecs of the session.
-    SessionUpdate(text::SessionUpdate),
+    SessionUpdate(Box<text::SessionUpdate>),
     /// Op 15: which video sizes the server wants.
     MediaSinkWants(serde_json::Map<String, serde_json::Value>),
     /// Op 16: versions of the voice server.
@@ -141,7 +141,7 @@ impl Event {
             text::Message::ClientsConnect(it) => Event::ClientsConnect(it),
             text::Message::Video(it) => Event::Video(it),
             text::Message::ClientDisconnect(it) => Event::ClientDisconnect(it),
-            text::Message::SessionUpdate(it) => Event::SessionUpdate(it),
+            text::Message::SessionUpdate(it) => Event::SessionUpdate(Box::new(it)),
             text::Message::MediaSinkWants(it) => Event::MediaSinkWants(it),
             text::Message::BackendVersion(it) => Event::BackendVersion(it),
             text::Message::ClientFlags(it) => Event::ClientFlags(it),
@@ -167,18 +167,22 @@ impl Event {
         })
     }
 
-    /// Ends, and a key that changed, which may be somebody else's doing.
+    /// Ends, what a queue is refilled by, and a key that changed, which may be somebody else's doing.
     fn is_kept(&self) -> bool {
-        let changed = matches!(self, Event::Encryption(EncryptionEvent::KeyChanged { .. }));
-        changed || matches!(self, Event::Closed(_) | Event::TrackEnded { .. })
+        match self {
+            Event::Closed(_) | Event::TrackEnded { .. } => true,
+            Event::Encryption(EncryptionEvent::KeyChanged { .. }) => true,
+            Event::Queue(event) => !matches!(event, QueueEvent::Started { .. } | QueueEvent::Marker { .. }),
+            _ => false,
+        }
     }
 }
 
 /// The events of a call, pulled in order by one reader.
 ///
 /// Bounded at 1,024: when a slow reader lets it fill up, events about the same subject collapse to the latest, one
-/// [`Event::Missed`] tells how many went, and ends (of tracks, of the call) and changed keys are not dropped, up to 16,384 of
-/// them.
+/// [`Event::Missed`] tells how many went. Ends (of tracks, of queued entries, of the call), what a queue says when it runs low or
+/// rests, and changed keys are not dropped, up to 16,384 of them; before anybody has asked for the events, up to 1,024.
 pub struct Events {
     queue: Arc<Queue>,
     closed: watch::Receiver<Option<Closed>>,
@@ -221,6 +225,7 @@ impl Events {
     }
 
     pub(crate) fn new(queue: Arc<Queue>, closed: watch::Receiver<Option<Closed>>) -> Self {
+        queue.lock().read = true;
         Self { queue, closed, over: false }
     }
 }
@@ -234,39 +239,49 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    events: VecDeque<Event>,
+    /// Those that are kept, each with its number among all.
+    kept: VecDeque<(u64, Event)>,
+    /// The others, apart from them: whoever has to go is found here, however many ends wait. Never more than `BOUND`.
+    passing: VecDeque<(u64, Event)>,
+    pushed: u64,
     missed: u64,
+    /// Somebody has asked for the events.
+    read: bool,
     over: bool,
+    /// How many events were looked at to find those that went.
+    #[cfg(test)]
+    looks: usize,
 }
 
 impl Queue {
     pub(crate) fn push(&self, event: Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.over {
             return;
         }
         state.over = matches!(event, Event::Closed(_));
-        if state.events.len() >= MAX_ENDS {
-            state.events.pop_front();
-            state.missed += 1;
-        } else if state.events.len() >= BOUND && !event.is_kept() {
-            state.make_room(&event);
-        }
-        if state.events.len() == state.events.capacity() && state.events.len() < FEW {
-            // Most calls are never asked for their events, and there are not many then.
-            state.events.reserve_exact(2);
-        }
-        state.events.push_back(event);
+        let victim = state.make_room(&event);
+        state.missed += u64::from(victim.is_some());
+        state.add(event);
         drop(state);
+        // It may hold data of the application's, whose end is its own code: not under the lock.
+        drop(victim);
         self.pushed.notify_one();
     }
 
     fn pop(&self) -> Option<Event> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.missed > 0 {
             return Some(Event::Missed(std::mem::take(&mut state.missed)));
         }
-        state.events.pop_front()
+        let first = |events: &VecDeque<(u64, Event)>| events.front().map_or(u64::MAX, |(number, _)| *number);
+        let is_kept = first(&state.kept) < first(&state.passing);
+        let events = if is_kept { &mut state.kept } else { &mut state.passing };
+        events.pop_front().map(|(_, event)| event)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -279,21 +294,47 @@ pub(crate) fn tell(queues: &mut Vec<Arc<Queue>>, event: &Event) {
 }
 
 impl State {
-    /// Drops the older event of the same subject, or else the oldest one that is not kept.
-    fn make_room(&mut self, event: &Event) {
-        let subject = event.subject();
-        let same =
-            subject.and_then(|subject| self.events.iter().position(|old| old.subject().as_ref() == Some(&subject)));
-        let victim = same.or_else(|| self.events.iter().position(|old| !old.is_kept()));
-        if let Some(index) = victim {
-            self.events.remove(index);
-            self.missed += 1;
+    fn add(&mut self, event: Event) {
+        let events = if event.is_kept() { &mut self.kept } else { &mut self.passing };
+        if events.len() == events.capacity() && events.len() < FEW {
+            // Most calls are never asked for their events, and there are not many then.
+            events.reserve_exact(2);
         }
+        events.push_back((self.pushed, event));
+        self.pushed += 1;
+    }
+
+    /// Takes out the older event of the same subject, or else the oldest one that is not kept, or one that is when there are
+    /// far too many.
+    fn make_room(&mut self, event: &Event) -> Option<Event> {
+        let len = self.kept.len() + self.passing.len();
+        let full = len >= if self.read { MAX_ENDS } else { BOUND };
+        if len < BOUND || (event.is_kept() && !full) {
+            return None;
+        }
+        let same = event.subject().and_then(|subject| self.find(&subject));
+        let (_, victim) = match same {
+            Some(index) => self.passing.remove(index)?,
+            None if full => self.passing.pop_front().or_else(|| self.kept.pop_front())?,
+            None => self.passing.pop_front()?,
+        };
+        Some(victim)
+    }
+
+    fn find(&mut self, subject: &Subject) -> Option<usize> {
+        let index = self.passing.iter().position(|(_, old)| old.subject().as_ref() == Some(subject));
+        #[cfg(test)]
+        {
+            self.looks += index.map_or(self.passing.len(), |index| index + 1);
+        }
+        index
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mixer::TimerId;
+
     use super::*;
 
     fn speaking(user: u64, flags: u32) -> Event {
@@ -317,6 +358,7 @@ mod tests {
     #[test]
     fn a_full_queue_collapses_by_subject_and_keeps_ends() {
         let queue = Arc::new(Queue::default());
+        drain(&queue);
         queue.push(Event::TrackEnded { track: TrackId(7), end: TrackEnd::Finished });
         for flags in 0..10_000 {
             queue.push(speaking(u64::from(flags % 2) + 1, flags));
@@ -335,9 +377,59 @@ mod tests {
     #[test]
     fn ends_beyond_the_bound_are_all_kept() {
         let queue = Arc::new(Queue::default());
+        drain(&queue);
         for id in 0..2 * BOUND as u64 {
             queue.push(Event::TrackEnded { track: TrackId(id), end: TrackEnd::Finished });
         }
         assert_eq!(drain(&queue).len(), 2 * BOUND);
+    }
+
+    #[test]
+    fn nobody_who_reads_is_not_waited_for_with_more_than_a_few() {
+        let queue = Arc::new(Queue::default());
+        for id in 0..3 * BOUND as u64 {
+            queue.push(Event::TrackEnded { track: TrackId(id), end: TrackEnd::Finished });
+            queue.push(speaking(1, 0));
+        }
+        let events = drain(&queue);
+        assert!(matches!(events[0], Event::Missed(missed) if missed == 5 * BOUND as u64), "{:?}", events[0]);
+        assert_eq!(events.len(), BOUND + 1);
+        assert!(matches!(events[BOUND - 1], Event::TrackEnded { track: TrackId(3071), .. }), "{:?}", events[BOUND - 1]);
+    }
+
+    #[test]
+    fn what_a_queue_is_refilled_by_is_kept_and_costs_others_nothing() {
+        let queue = Arc::new(Queue::default());
+        drain(&queue);
+        let remaining = crate::queue::Remaining::default();
+        for user in 0..BOUND as u64 {
+            queue.push(speaking(user + 1, 0));
+        }
+        let refills = [QueueEvent::Low { remaining }, QueueEvent::Empty, QueueEvent::Stuck];
+        for event in refills.iter().cycle().take(9_000) {
+            queue.push(Event::Queue(event.clone()));
+        }
+        queue.lock().looks = 0;
+        for n in 0..20_000 {
+            queue.push(speaking(n + 2_000, 0));
+            queue.push(Event::Timer(TimerId(n)));
+        }
+        let looks = queue.lock().looks;
+        assert!(looks <= 20_000 * BOUND, "{looks} looks, however many are kept");
+        let kept = drain(&queue).into_iter().filter(|event| matches!(event, Event::Queue(_))).count();
+        assert_eq!(kept, 9_000);
+
+        for n in 0..9_000 {
+            queue.push(Event::TrackEnded { track: TrackId(n), end: TrackEnd::Finished });
+        }
+        for n in 0..20_000 {
+            queue.push(speaking(n + 1, 0));
+        }
+        assert!(queue.lock().looks - looks <= 20_000, "when ends fill it, there is next to nothing to look through");
+    }
+
+    #[test]
+    fn an_event_is_small() {
+        assert!(size_of::<Event>() < 80, "{} bytes", size_of::<Event>());
     }
 }

@@ -16,7 +16,8 @@ use crate::player::{self, Data};
 /// Events of one track that wait for a slow reader; newer ones are dropped.
 const BOUND: usize = 256;
 
-/// A source that plays in a call or a broadcast. Cheap to clone; dropping it changes nothing.
+/// A source that plays in a call or a broadcast. Cheap to clone; dropping it changes nothing, and it does not keep the call or
+/// the broadcast: with the last handle of that it ends.
 ///
 /// What it says of itself is read without waiting for the thread that plays it.
 #[derive(Clone)]
@@ -72,7 +73,8 @@ impl Track {
         self.shared.id
     }
 
-    /// Holds it where it is.
+    /// Holds it where it is. Of a queued track this is undone when its queue resumes:
+    /// [`Queue::pause`](crate::Queue::pause) holds the queue.
     pub fn pause(&self) {
         self.command(Command::Pause { id: self.id(), paused: true });
     }
@@ -168,9 +170,18 @@ impl Track {
             return Err(SeekError::Ended);
         }
         let answer = self.shared.mailbox.as_ref().ok_or(SeekError::Pushed)?.seek(to);
-        tokio::select! {
-            answer = answer => answer.map_err(|_| SeekError::Superseded)?.map_err(SeekError::Source),
-            _ = self.shared.end.wait() => Err(SeekError::Ended),
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = self.shared.end.wait() => return Err(SeekError::Ended),
+        };
+        match answer {
+            // Why a source failed says more than that its track has ended.
+            Ok(Err(error)) => Err(SeekError::Source(error)),
+            // Where a source went to after its track had ended is not heard.
+            _ if self.is_ended() => Err(SeekError::Ended),
+            Ok(Ok(position)) => Ok(position),
+            Err(_) => Err(SeekError::Superseded),
         }
     }
 
@@ -245,6 +256,9 @@ impl Track {
 
     pub(crate) fn set_ended(&self, end: TrackEnd) {
         self.shared.end.tell(end);
+        if let Some(mailbox) = &self.shared.mailbox {
+            mailbox.abandon();
+        }
         lock(&self.shared.readers).clear();
     }
 

@@ -33,9 +33,9 @@ fn tone(hertz: u32, time: Duration) -> Entry {
 fn words(event: &QueueEvent) -> String {
     match event {
         QueueEvent::Started { entry, .. } => format!("started {entry}"),
-        QueueEvent::Ended { entry, how } => format!("{how:?} {entry}").to_lowercase(),
-        QueueEvent::Failed { entry, .. } => format!("failed {entry}"),
-        QueueEvent::Unrepeatable { entry, reason } => format!("{reason:?} {entry}").to_lowercase(),
+        QueueEvent::Ended { item, how } => format!("{how:?} {}", item.id).to_lowercase(),
+        QueueEvent::Failed { item, .. } => format!("failed {}", item.id),
+        QueueEvent::Unrepeatable { item, reason } => format!("{reason:?} {}", item.id).to_lowercase(),
         QueueEvent::Marker { marker, .. } => format!("marker {}", marker.text()),
         QueueEvent::Low { .. } => "low".into(),
         QueueEvent::Empty => "empty".into(),

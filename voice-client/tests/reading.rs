@@ -19,8 +19,8 @@ use voice_client::source::generate::Tone;
 use voice_client::source::http::Http;
 use voice_client::source::pcm::Encoding;
 use voice_client::source::process::{Output, Process};
-use voice_client::source::{Chunk, Info, Source, SourceError};
-use voice_client::{Client, Entry, Event, QueueEvent, Track, TrackEnd};
+use voice_client::source::{Chunk, Format, Info, Source, SourceError};
+use voice_client::{Client, Entry, Event, QueueEvent, SeekError, Track, TrackEnd};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -186,4 +186,66 @@ async fn a_cache_is_read_once_for_two_calls_wherever_they_are_in_it() {
         finished(&again).await;
         assert!((150..=152).contains(&reads.load(Ordering::Relaxed)), "{form:?}: {reads:?}");
     }
+}
+
+/// A station that has something to say every other time that it is asked: an hour of it takes minutes.
+#[derive(Default)]
+struct Slow {
+    ready: bool,
+}
+
+impl Source for Slow {
+    fn open(&mut self) -> Result<Info, SourceError> {
+        Ok(Info::new(Format::Pcm { rate: 48_000, channels: 2 }))
+    }
+
+    fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
+        chunk.pcm(48_000, 2).resize(9_600, 0.1);
+        Ok(true)
+    }
+
+    fn seek(&mut self, _to: Duration) -> Result<Duration, SourceError> {
+        panic!("a cache does not seek its source")
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.ready = !self.ready;
+        self.ready
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_far_into_what_is_not_cached_is_given_up_when_nobody_wants_it_any_more() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config().max_readers(1));
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    let cache = Cache::new(Slow::default(), Form::Pcm, Storage::Memory);
+    let track = talker.play(cache.source());
+    beyond(&track, ms(100)).await;
+    let far = |track: &Track| {
+        tokio::spawn({
+            let track = track.clone();
+            async move { track.seek(HOUR).await }
+        })
+    };
+    // What plays reads ahead, but not as far as that.
+    let begun = async |from: Duration| {
+        until("the seek", async || (cache.duration() > from + Duration::from_secs(10)).then_some(())).await;
+    };
+
+    let first = far(&track);
+    begun(track.position()).await;
+    let near = ms(1_000);
+    assert_eq!(within(PATIENCE, "another seek", track.seek(near)).await.unwrap(), near);
+    assert!(matches!(within(PATIENCE, "the first one", first).await.unwrap(), Err(SeekError::Superseded)));
+    beyond(&track, near).await;
+
+    let second = far(&track);
+    begun(cache.duration()).await;
+    track.stop();
+    assert!(matches!(ended(&track).await, TrackEnd::Stopped));
+    assert!(matches!(within(PATIENCE, "the second one", second).await.unwrap(), Err(SeekError::Ended)));
+    // The only thread is free again.
+    finished(&talker.play(Tone::new(440.0, 0.5, Some(ms(200))))).await;
 }

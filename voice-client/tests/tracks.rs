@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::mpsc::{Receiver, Sender, channel as pipe};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use loopback::Config as Behaviour;
@@ -12,7 +13,9 @@ use support::{PATIENCE, config, drain, event, pair, plain, sent, until, within};
 use voice_client::effects::{Effect, Timescale, Volume};
 use voice_client::source::generate::{Silence, Tone};
 use voice_client::source::{Chunk, Format, Info, Metadata, Source, SourceError};
-use voice_client::{Call, Client, Event, Loops, Phase, PlayOptions, TimerId, Track, TrackEnd, TrackEvent, When};
+use voice_client::{
+    Call, Client, Event, Loops, Phase, PlayOptions, SeekError, TimerId, Track, TrackEnd, TrackEvent, When,
+};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -265,6 +268,55 @@ async fn sources_that_block_hold_up_neither_tracks_nor_calls_nor_their_own_end()
         drop(blocked);
     }
     assert!(sent(&talker).await.0 > 0);
+}
+
+/// Seeks when it is told to, and says when it is dropped.
+struct Seeker {
+    told: Receiver<()>,
+    gone: Sender<()>,
+}
+
+impl Source for Seeker {
+    fn open(&mut self) -> Result<Info, SourceError> {
+        Ok(Info::new(Format::Pcm { rate: 48_000, channels: 2 }))
+    }
+
+    fn read(&mut self, chunk: &mut Chunk) -> Result<bool, SourceError> {
+        chunk.pcm(48_000, 2).resize(1_920, 0.1);
+        Ok(true)
+    }
+
+    fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
+        self.told.recv().unwrap();
+        Ok(to)
+    }
+}
+
+impl Drop for Seeker {
+    fn drop(&mut self) {
+        let _ = self.gone.send(());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_that_comes_too_late_says_so() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, _listener) = pair(&server, &client, 1).await;
+    // With both the answer and the end there when somebody looks, which of them is seen is not a matter of chance.
+    for _ in 0..8 {
+        let ((tell, told), (drop, gone)) = (pipe(), pipe());
+        let track = talker.play(Seeker { told, gone: drop });
+        beyond(&track, ms(20)).await;
+        let mut seek = Box::pin(track.seek(ms(500)));
+        assert!(seek.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        track.stop();
+        assert!(matches!(ended(&track).await, TrackEnd::Stopped));
+        tell.send(()).unwrap();
+        gone.recv_timeout(Duration::from_secs(PATIENCE)).unwrap();
+        let sought = within(PATIENCE, "an answer", seek).await;
+        assert!(matches!(sought, Err(SeekError::Ended)), "{sought:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

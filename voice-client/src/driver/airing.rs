@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use super::time::{now, sleep_until};
 use super::timers::Timers;
-use super::{Place, dispose, lock};
+use super::{Place, let_go, lock};
 use crate::end::TrackEnd;
 use crate::error::Closed;
-use crate::event::{Event, Queue};
-use crate::media::{Notice, Removed};
+use crate::event::{Event, Queue, tell};
+use crate::media::Notice;
 use crate::player::{Closing, Order, Player};
 use crate::track::Track;
 
@@ -99,20 +99,7 @@ pub(crate) async fn air(station: Station) {
                         news.push(Event::Track { track: id, event });
                     }
                 }
-                Ok(Notice::TrackEnded { id, ended, track }) => {
-                    dispose(Removed::Track(id, track));
-                    let end = TrackEnd::from(ended);
-                    if player.handle_ended(id, &end) {
-                        news.push(Event::TrackEnded { track: id, end });
-                    }
-                }
-                Ok(Notice::Dispose(removed)) => {
-                    if let Removed::Track(id, _) = &removed {
-                        player.handle_ended(*id, &TrackEnd::Stopped);
-                    }
-                    dispose(removed);
-                }
-                Ok(_) => {}
+                Ok(notice) => news.extend(let_go(&player, notice)),
                 // The clock has let go of it: something in it panicked.
                 Err(_) => {
                     end = Closed::Panicked;
@@ -128,24 +115,124 @@ pub(crate) async fn air(station: Station) {
             }
             () = on_air.wait() => listeners.wake(),
         }
-        events.retain(|queue| Arc::strong_count(queue) > 1);
         for event in news {
-            events.iter().for_each(|queue| queue.push(event.clone()));
+            tell(&mut events, &event);
         }
     }
     requests.close();
     drop(place);
     // Until the clock thread has let go of it, whose remains are dropped here.
     while let Ok(notice) = notices.recv().await {
-        if let Notice::Dispose(removed) = notice {
-            dispose(removed);
+        if let Some(event) = let_go(&player, notice) {
+            tell(&mut events, &event);
         }
     }
     for track in player.close() {
-        let event = Event::TrackEnded { track, end: TrackEnd::CallClosed };
-        events.iter().for_each(|queue| queue.push(event.clone()));
+        tell(&mut events, &Event::TrackEnded { track, end: TrackEnd::CallClosed });
     }
     // Calls at rest would not notice that it has ended.
     listeners.wake();
     closed.send_replace(Some(end));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mixer::{Ended, TimerId, TrackId, broadcast, prefetch};
+    use model::FRAME;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::driver::{Clock, Readers};
+    use crate::event::Events;
+    use crate::media::{Outbound, OutboundSettings, Removed};
+
+    /// A broadcast whose clock thread is the test.
+    struct Studio {
+        player: Player,
+        requests: post::UnboundedSender<Airing>,
+        orders: post::UnboundedSender<Order>,
+        notices: post::UnboundedSender<Notice>,
+        task: tokio::task::JoinHandle<()>,
+        closed: watch::Receiver<Option<Closed>>,
+        _clock: Clock,
+    }
+
+    fn studio(before: impl FnOnce(&Player, &post::UnboundedSender<Notice>)) -> Studio {
+        let config = Arc::new(Config::default());
+        let clock = Clock::new(&config);
+        let outbound = Outbound::on_air(&OutboundSettings::from(&*config), broadcast::Station::new(Arc::new(|| {})));
+        let (nobody, _) = post::unbounded();
+        let place = clock.add(outbound, nobody).unwrap();
+        let (requests, asked) = post::unbounded();
+        let (orders, ordered) = post::unbounded();
+        let (notices, noticed) = post::unbounded();
+        let (closing, closed) = watch::channel(None);
+        let (readers, ids) = (Arc::new(Readers::new(1)), Arc::default());
+        let player = Player::new(config, place.beat().clone(), readers, ids, orders.clone(), closed.clone());
+        before(&player, &notices);
+        let task = tokio::spawn(air(Station {
+            player: player.clone(),
+            place,
+            on_air: Arc::default(),
+            listeners: Listeners::default(),
+            requests: asked,
+            orders: ordered,
+            notices: noticed,
+            closed: closing,
+        }));
+        Studio { player, requests, orders, notices, task, closed, _clock: clock }
+    }
+
+    /// A track that the mixer is done with. Dropping it wakes somebody who panics.
+    fn spent() -> Box<mixer::Track> {
+        let (_, feed) = prefetch::sink(FRAME, Arc::new(|| panic!("a waker's own failure")));
+        Box::new(mixer::Track::new(feed))
+    }
+
+    fn silent(player: &Player) -> Track {
+        player.add_feed(prefetch::sink(FRAME, Arc::new(|| {})).1)
+    }
+
+    #[tokio::test]
+    async fn what_falls_when_all_is_over_harms_nobody_and_its_end_is_told() {
+        // Whether the end of the track or that of the broadcast is seen first is a matter of chance.
+        for _ in 0..16 {
+            let mut track = None;
+            let Studio { requests, notices, task, .. } = studio(|player, notices| {
+                let id = track.insert(silent(player)).id();
+                let _ = notices.unbounded_send(Notice::TrackEnded { id, ended: Ended::Finished, track: spent() });
+            });
+            drop((requests, notices));
+            task.await.expect("a panic in a waker is not the task's");
+            let end = track.unwrap().ended().await;
+            assert!(matches!(end, TrackEnd::Finished), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_track_that_is_stopped_while_it_stands_is_told() {
+        let studio = studio(|_, _| {});
+        let queue = Arc::<Queue>::default();
+        let _ = studio.requests.unbounded_send(Airing::Events(queue.clone()));
+        let mut events = Events::new(queue, studio.closed.clone());
+        // Once one event comes, the next ones do.
+        while events.try_next().is_none() {
+            let _ = studio.orders.unbounded_send(Order::Emit(Event::Timer(TimerId(1))));
+            tokio::task::yield_now().await;
+        }
+        let id = silent(&studio.player).id();
+        let _ = studio.notices.unbounded_send(Notice::Dispose(Removed::Track(id, spent())));
+        let told = async {
+            loop {
+                let event = events.next().await.expect("it is on the air");
+                if let Event::TrackEnded { track: TrackId(track), end } = event {
+                    break (track, end);
+                }
+            }
+        };
+        let (track, end) = tokio::time::timeout(Duration::from_secs(20), told).await.expect("an end");
+        assert!(track == id.0 && matches!(end, TrackEnd::Stopped), "{end:?}");
+    }
 }

@@ -17,7 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_channel::mpsc as post;
-use mixer::TrackId;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -38,7 +37,7 @@ pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
 pub(crate) use clock::{Beat, Clock, Place};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
-pub(crate) use reader::{Mailbox, Readers};
+pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 use time::{now, sleep_until};
 use timers::Timers;
@@ -161,16 +160,8 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
         let _ = receiving.await;
         // Until the clock thread has let go of the call, whose remains are dropped here.
         while let Ok(notice) = notices.recv().await {
-            match notice {
-                Notice::TrackEnded { id, ended, track } => {
-                    dispose(Removed::Track(id, track));
-                    let end = TrackEnd::from(ended);
-                    if player.handle_ended(id, &end) {
-                        tell(&mut events, &Event::TrackEnded { track: id, end });
-                    }
-                }
-                Notice::Dispose(removed) => dispose(removed),
-                _ => {}
+            if let Some(event) = let_go(&player, notice) {
+                tell(&mut events, &event);
             }
         }
         if let Some(ws) = ws {
@@ -258,21 +249,11 @@ impl Running {
                     self.emit(&Event::Track { track: id, event });
                 }
             }
-            Notice::TrackEnded { id, ended, track } => {
-                dispose(Removed::Track(id, track));
-                self.track_ended(id, TrackEnd::from(ended));
+            Notice::TrackEnded { .. } | Notice::Dispose(_) => {
+                if let Some(event) = let_go(&self.player, notice) {
+                    self.emit(&event);
+                }
             }
-            Notice::Dispose(Removed::Track(id, track)) => {
-                dispose(Removed::Track(id, track));
-                self.track_ended(id, TrackEnd::Stopped);
-            }
-            Notice::Dispose(removed) => dispose(removed),
-        }
-    }
-
-    fn track_ended(&mut self, track: TrackId, end: TrackEnd) {
-        if self.player.handle_ended(track, &end) {
-            self.emit(&Event::TrackEnded { track, end });
         }
     }
 
@@ -429,6 +410,21 @@ impl Running {
             let _ = reply.send(stats);
         });
     }
+}
+
+/// Drops what the clock thread is done with; returns the end that is to be told, if it is one.
+fn let_go(player: &Player, notice: Notice) -> Option<Event> {
+    let (track, end, removed) = match notice {
+        Notice::TrackEnded { id, ended, track } => (id, TrackEnd::from(ended), Removed::Track(id, track)),
+        Notice::Dispose(Removed::Track(id, track)) => (id, TrackEnd::Stopped, Removed::Track(id, track)),
+        Notice::Dispose(removed) => {
+            dispose(removed);
+            return None;
+        }
+        _ => return None,
+    };
+    dispose(removed);
+    player.handle_ended(track, &end).then_some(Event::TrackEnded { track, end })
 }
 
 /// Dropping a sink wakes who waits for it: code of the application.

@@ -5,14 +5,16 @@
 //! only.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use mixer::prefetch::{Loops, Reader, Step};
+use mixer::prefetch::{Feed, Loops, Reader, Step};
 use mixer::{Info, SourceError, TrackId};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -78,6 +80,8 @@ pub(crate) struct Mailbox {
     seek: Mutex<Option<Seek>>,
     loops: Mutex<Option<Loops>>,
     info: Mutex<Option<Arc<Info>>>,
+    /// The track has ended.
+    over: AtomicBool,
     shared: Weak<Shared>,
 }
 
@@ -102,6 +106,20 @@ impl Mailbox {
         *lock(&self.loops) = Some(loops);
     }
 
+    /// Nobody wants anything of the source any more.
+    pub(crate) fn abandon(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether the seek that is under way still matters: its track has not ended, and no other seek waits.
+    fn is_sought(&self) -> bool {
+        !self.over.load(Ordering::Acquire) && lock(&self.seek).is_none()
+    }
+
+    fn take_seek(&self) -> Option<Seek> {
+        lock(&self.seek).take()
+    }
+
     /// What the source said of itself when it was opened.
     pub(crate) fn info(&self) -> Option<Arc<Info>> {
         lock(&self.info).clone()
@@ -119,7 +137,7 @@ impl Readers {
     pub(crate) fn submit(&self, mut reader: Reader, track: TrackId, beat: &Beat) -> Arc<Mailbox> {
         let (seek, loops, info) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (beat, shared) = (beat.clone(), Arc::downgrade(&self.shared));
-        let mailbox = Arc::new(Mailbox { track, beat, seek, loops, info, shared });
+        let mailbox = Arc::new(Mailbox { track, beat, seek, loops, info, over: AtomicBool::new(false), shared });
         if let Ok(runtime) = Handle::try_current() {
             lock(&self.shared.runtime).get_or_insert(runtime);
         }
@@ -267,16 +285,19 @@ fn discard(job: Job) {
 
 /// Lets a reader work for a turn; returns when it wants another one, `None` when it is done.
 fn serve(job: &mut Job) -> Option<Duration> {
-    // Taken out first: the lock is not held while user code seeks.
-    let seek = lock(&job.mailbox.seek).take();
     if let Some(loops) = lock(&job.mailbox.loops).take() {
         job.reader.set_loops(loops);
     }
-    if let Some(Seek { to, reply }) = seek {
-        let sought = guard(|| job.reader.seek(to)).unwrap_or_else(|error| {
+    // Taken out first: the lock is not held while user code seeks. Another one may come meanwhile.
+    while let Some(Seek { to, reply }) = job.mailbox.take_seek() {
+        let sought = guard(|| seek(job, to)).unwrap_or_else(|error| {
             job.reader.fail(error.clone());
             Err(error)
         });
+        if sought.is_err() && !job.mailbox.is_sought() {
+            // It was given up, which is what the caller learns by getting no answer.
+            continue;
+        }
         let answer = sought.map(|(feed, position)| {
             job.mailbox.beat.command(Command::Replace { id: job.mailbox.track, feed, position });
             position
@@ -303,6 +324,31 @@ fn serve(job: &mut Job) -> Option<Duration> {
         }
     }
     Some(Duration::ZERO)
+}
+
+thread_local! {
+    /// For whom this thread seeks now.
+    static SEEKER: RefCell<Option<Arc<Mailbox>>> = const { RefCell::new(None) };
+}
+
+/// Whether a seek that a source is doing on this thread still matters; one that takes long had better ask.
+pub(crate) fn is_sought() -> bool {
+    SEEKER.with_borrow(|seeker| seeker.as_ref().is_none_or(|mailbox| mailbox.is_sought()))
+}
+
+fn seek(job: &mut Job, to: Duration) -> Result<(Feed, Duration), SourceError> {
+    SEEKER.set(Some(job.mailbox.clone()));
+    let _seeking = Seeking;
+    job.reader.seek(to)
+}
+
+/// Ends with the seek, be it by a panic.
+struct Seeking;
+
+impl Drop for Seeking {
+    fn drop(&mut self) {
+        SEEKER.set(None);
+    }
 }
 
 /// Runs user code; a panic becomes an error of its source.

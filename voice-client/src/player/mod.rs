@@ -35,7 +35,9 @@ pub use queue::Queue;
 pub use registry::Data;
 use registry::Tracks;
 
-/// What plays in a [`Call`](crate::Call) or a [`Broadcast`](crate::Broadcast). Cheap to clone.
+/// What plays in a [`Call`](crate::Call) or a [`Broadcast`](crate::Broadcast). Cheap to clone; it does not keep them, and plays
+/// nothing once the last handle of the call or of the broadcast is gone: tracks that are played then have
+/// [ended](crate::TrackEnd::CallClosed) at once.
 ///
 /// Tracks are mixed into groups ([music](GroupId::MUSIC), [speech](GroupId::SPEECH), [effects](GroupId::EFFECTS) and any of
 /// your own), groups into the whole. Each of the three has a volume and effects. While only one Opus track sounds and nothing

@@ -45,7 +45,10 @@ impl Player {
         match event {
             TrackEvent::Playable | TrackEvent::Started => {
                 // What the reader says of the source may come a moment after the source can be played.
-                let info = track.and_then(|track| track.info());
+                let mut info = track.as_ref().and_then(|track| track.info());
+                if let (Some(info), Some(latest)) = (&mut info, track.and_then(|track| track.metadata())) {
+                    info.metadata = latest;
+                }
                 self.queued(|machine| {
                     if let Some(info) = &info {
                         machine.handle_info(id, info);
@@ -55,6 +58,7 @@ impl Player {
                     }
                 });
             }
+            TrackEvent::Metadata(metadata) => self.queued(|machine| machine.handle_metadata(id, metadata)),
             TrackEvent::Seeked { position } => self.queued(|machine| machine.handle_seeked(id, *position)),
             TrackEvent::Timer(timer) if timer.0 & WAKE != 0 => {
                 let position = track.map(|track| track.position()).unwrap_or_default();
@@ -76,13 +80,15 @@ impl Player {
 
     /// Everything is over; returns the tracks that ended with it.
     pub(crate) fn close(&self) -> Vec<TrackId> {
-        let ended = self.shared.tracks.close();
+        let mut ended = self.shared.tracks.close();
+        // The queue first, as with any other end.
         self.queued(|machine| {
             for id in &ended {
                 machine.handle_ended(*id, &TrackEnd::CallClosed);
             }
             machine.close();
         });
+        ended.retain(|id| self.shared.tracks.end(*id, &TrackEnd::CallClosed));
         ended
     }
 }

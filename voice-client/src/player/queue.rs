@@ -2,12 +2,16 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Player;
-use crate::queue::{Back, Element, Entry, EntryId, Item, Join, Low, Marker, QueueError, Remaining, Repeat};
+use crate::queue::{Back, Element, Entry, EntryId, Item, Join, Low, Machine, Marker, QueueError, Remaining, Repeat};
 use crate::track::Track;
 
 /// What plays one after the other. Cheap to clone; every player has one. It goes on through reconnects and moves.
 ///
 /// What happens in it comes as [`Event::Queue`](crate::Event::Queue).
+///
+/// It does not keep its [`Call`](crate::Call) or [`Broadcast`](crate::Broadcast): `client.join(..).await?.queue()` drops the only
+/// handle of the call, which is left at once. When that is over, the queue still tells what was to come, and takes in nothing
+/// more.
 #[derive(Clone)]
 pub struct Queue {
     player: Player,
@@ -19,25 +23,35 @@ impl Queue {
     }
 
     /// Adds an entry at the end. It plays at once when nothing else does.
+    ///
+    /// In a call that is over the entry is dropped, as are those that are [inserted](Self::insert), and markers; the name that is
+    /// returned is of nothing then. [`Call::closed`](crate::Call::closed) tells when that is.
     pub fn add(&self, entry: impl Into<Entry>) -> EntryId {
-        let entry = entry.into();
-        self.player.queued(|queue| queue.add(entry))
+        self.take_in(entry.into(), Machine::add)
     }
 
     /// Adds an entry at this place among what is to come: 0 plays next, beyond the end is at the end.
     pub fn insert(&self, index: usize, entry: impl Into<Entry>) -> EntryId {
-        let entry = entry.into();
-        self.player.queued(|queue| queue.insert(index, entry))
+        self.take_in(entry.into(), |queue, entry| queue.insert(index, entry))
     }
 
     /// Adds a marker at the end. It is reached at once when nothing plays.
     pub fn add_marker(&self, marker: Marker) -> EntryId {
-        self.player.queued(|queue| queue.add_marker(marker))
+        self.take_in(marker, Machine::add_marker)
     }
 
     /// Adds a marker at this place among what is to come; beyond the end is at the end.
     pub fn insert_marker(&self, index: usize, marker: Marker) -> EntryId {
-        self.player.queued(|queue| queue.insert_marker(index, marker))
+        self.take_in(marker, |queue, marker| queue.insert_marker(index, marker))
+    }
+
+    fn take_in<T>(&self, element: T, add: impl FnOnce(&mut Machine, T) -> EntryId) -> EntryId {
+        // What is not taken is dropped here: that is code of the application's, and may ask the queue something.
+        let mut element = Some(element);
+        self.player.queued(|queue| match element.take_if(|_| !queue.is_closed()) {
+            Some(element) => add(queue, element),
+            None => queue.name(),
+        })
     }
 
     /// Moves an entry or a marker that is to come to this place; beyond the end is at the end.

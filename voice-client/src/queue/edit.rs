@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{Action, Cue};
@@ -167,7 +168,8 @@ impl Machine {
                     None => continue,
                 },
                 Rest::Spent => {
-                    self.emit(QueueEvent::Unrepeatable { entry: id, reason: Reason::OnlyOnce });
+                    let item = Arc::new(past.item);
+                    self.emit(QueueEvent::Unrepeatable { item, reason: Reason::OnlyOnce });
                     continue;
                 }
             };
@@ -184,12 +186,12 @@ impl Machine {
     /// Plays the current entry from its beginning.
     fn restart(&mut self) -> Result<EntryId, QueueError> {
         let Some(Current { held, .. }) = &self.current else { return Err(QueueError::NoHistory) };
-        let entry = held.id;
+        let (entry, item) = (held.id, held.shared());
         if held.source.is_none() {
-            self.emit(QueueEvent::Unrepeatable { entry, reason: Reason::OnlyOnce });
+            self.emit(QueueEvent::Unrepeatable { item, reason: Reason::OnlyOnce });
             return Err(QueueError::Unrepeatable { entry });
         }
-        self.emit(QueueEvent::Ended { entry, how: How::Skipped });
+        self.emit(QueueEvent::Ended { item, how: How::Skipped });
         let before = self.replay();
         self.settle();
         self.cut(before);
@@ -199,7 +201,7 @@ impl Machine {
     /// Puts the current entry before all others; returns its track when that is needed no more.
     fn put_back(&mut self) -> Option<Live> {
         let Current { mut held, mut live, .. } = self.current.take()?;
-        self.emit(QueueEvent::Ended { entry: held.id, how: How::Skipped });
+        self.emit(QueueEvent::Ended { item: held.shared(), how: How::Skipped });
         let mut left = Some(live);
         if held.source.is_none() {
             self.actions.push_back(Action::Cue { track: live.track, cue: Cue::Held });
@@ -279,7 +281,8 @@ impl Machine {
         (self.stuck, self.barren) = (false, 0);
     }
 
-    fn name(&mut self) -> EntryId {
+    /// A name for an element.
+    pub(crate) fn name(&mut self) -> EntryId {
         self.ids += 1;
         EntryId(self.ids)
     }

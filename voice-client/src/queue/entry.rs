@@ -89,17 +89,29 @@ impl fmt::Debug for Entry {
 pub struct Item {
     /// Its name.
     pub id: EntryId,
-    /// What it was added with, else what its source says once it is open.
+    /// What it was added with, else what its source says once it is open: of a station, what is heard now.
     pub metadata: Option<Metadata>,
     /// Its length, where its source or whoever added it knows it.
     pub duration: Option<Duration>,
-    data: Option<Data>,
+    data: Tied,
+}
+
+/// Data that an item keeps, perhaps as the last one.
+#[derive(Clone, Debug)]
+struct Tied(Option<Data>);
+
+impl Drop for Tied {
+    fn drop(&mut self) {
+        // User code: a panic in it must not end the task that tells events.
+        let data = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(data)));
+    }
 }
 
 impl Item {
     /// The data that it was added with, if there are any of this type.
     pub fn data<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.data.clone()?.downcast().ok()
+        self.data.0.clone()?.downcast().ok()
     }
 }
 
@@ -166,7 +178,12 @@ impl Held {
 
     pub(super) fn item(&self) -> Item {
         let metadata = self.given.clone().or_else(|| self.told.clone());
-        Item { id: self.id, metadata, duration: self.duration, data: self.data.clone() }
+        Item { id: self.id, metadata, duration: self.duration, data: Tied(self.data.clone()) }
+    }
+
+    /// What events of its end carry.
+    pub(super) fn shared(&self) -> Arc<Item> {
+        Arc::new(self.item())
     }
 
     /// What a track is made of: a copy, or the source itself when it can be had only once.

@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
 use mixer::{SourceError, TrackId};
 
-use super::entry::EntryId;
+use super::entry::{EntryId, Item};
 use super::marker::Marker;
 use super::upcoming::Remaining;
 
 /// What happens in a queue.
+///
+/// Ends carry what is known of their entry, which the queue may have let go of by the time that they are read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum QueueEvent {
@@ -18,7 +22,7 @@ pub enum QueueEvent {
     /// An entry plays no more. With a crossfade, its turn ends when the next one is heard.
     Ended {
         /// Which one.
-        entry: EntryId,
+        item: Arc<Item>,
         /// How.
         how: How,
     },
@@ -26,14 +30,14 @@ pub enum QueueEvent {
     /// arrived was played, and the next one follows.
     Failed {
         /// Which one.
-        entry: EntryId,
+        item: Arc<Item>,
         /// Why.
         error: SourceError,
     },
     /// An entry was to be played again and cannot be; the queue goes on without it.
     Unrepeatable {
         /// Which one.
-        entry: EntryId,
+        item: Arc<Item>,
         /// Why.
         reason: Reason,
     },

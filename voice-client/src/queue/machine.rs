@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use mixer::{Info, TrackId};
+use mixer::{Info, Metadata, TrackId};
 
 use super::action::{Action, Cue};
 use super::entry::{Element, EntryId, Held, Item, Live};
@@ -252,7 +252,19 @@ impl Machine {
         self.settle();
     }
 
-    /// A track was opened, or its source says something new of itself.
+    /// From now on something else is heard of a track: the next title of a station.
+    pub(crate) fn handle_metadata(&mut self, track: TrackId, metadata: &Metadata) {
+        match self.current.as_mut().filter(|current| current.live.track == track) {
+            Some(current) => current.held.told = Some(metadata.clone()),
+            None => {
+                if let Some(held) = self.upcoming.by_track(track) {
+                    held.told = Some(metadata.clone());
+                }
+            }
+        }
+    }
+
+    /// A track was opened.
     pub(crate) fn handle_info(&mut self, track: TrackId, info: &Info) {
         let told = Some(&info.metadata).filter(|metadata| !metadata.is_empty());
         if let Some(current) = self.current.as_mut().filter(|current| current.live.track == track) {
@@ -300,6 +312,11 @@ impl Machine {
         self.settle();
     }
 
+    /// Whether nothing can be played any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Nothing can be played any more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
@@ -323,7 +340,7 @@ impl Machine {
             TrackEnd::Failed(error) => {
                 self.barren = if heard { 0 } else { self.barren + 1 };
                 let Some(Current { held, .. }) = self.current.take() else { return };
-                self.emit(QueueEvent::Failed { entry: held.id, error: error.clone() });
+                self.emit(QueueEvent::Failed { item: held.shared(), error: error.clone() });
                 match (heard, again) {
                     (true, again) => self.shelve(held, again),
                     (false, true) if held.source.is_some() => self.upcoming.push(Slot::Entry(held)),
@@ -346,16 +363,16 @@ impl Machine {
     /// Repeats what ended although it was to loop; `false` when that cannot be.
     fn play_again(&mut self, heard: bool) -> bool {
         let Some(current) = &self.current else { return false };
-        let entry = current.held.id;
+        let item = current.held.shared();
         let reason = match (&current.held.source, heard) {
             (Some(_), true) => {
-                self.emit(QueueEvent::Ended { entry, how: How::Finished });
+                self.emit(QueueEvent::Ended { item, how: How::Finished });
                 return self.replay().is_some();
             }
             (Some(_), false) => Reason::Silent,
             (None, _) => Reason::OnlyOnce,
         };
-        self.emit(QueueEvent::Unrepeatable { entry, reason });
+        self.emit(QueueEvent::Unrepeatable { item, reason });
         false
     }
 
@@ -368,13 +385,13 @@ impl Machine {
         match end {
             TrackEnd::Failed(error) => {
                 self.barren += 1;
-                self.emit(QueueEvent::Failed { entry: held.id, error: error.clone() });
+                self.emit(QueueEvent::Failed { item: held.shared(), error: error.clone() });
             }
             TrackEnd::Finished => {
                 self.barren += 1;
-                self.emit(QueueEvent::Ended { entry: held.id, how: How::Finished });
+                self.emit(QueueEvent::Ended { item: held.shared(), how: How::Finished });
             }
-            TrackEnd::Stopped => self.emit(QueueEvent::Ended { entry: held.id, how: How::Stopped }),
+            TrackEnd::Stopped => self.emit(QueueEvent::Ended { item: held.shared(), how: How::Stopped }),
             TrackEnd::CallClosed => {}
         }
         if self.repeat == Repeat::Queue && held.source.is_some() {

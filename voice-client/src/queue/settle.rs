@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use mixer::TrackId;
@@ -17,7 +18,7 @@ impl Machine {
         if live.started {
             self.barren = 0;
         }
-        self.emit(QueueEvent::Ended { entry: held.id, how });
+        self.emit(QueueEvent::Ended { item: held.shared(), how });
         self.shelve(held, again);
         Some(live)
     }
@@ -33,7 +34,8 @@ impl Machine {
             (true, false) => Rest::Kept(held),
             (false, _) => {
                 if again {
-                    self.emit(QueueEvent::Unrepeatable { entry: item.id, reason: Reason::OnlyOnce });
+                    let item = Arc::new(item.clone());
+                    self.emit(QueueEvent::Unrepeatable { item, reason: Reason::OnlyOnce });
                 }
                 Rest::Spent
             }
@@ -87,7 +89,8 @@ impl Machine {
     fn play(&mut self, mut held: Box<Held>) {
         let entry = held.id;
         let Some(source) = held.copy() else {
-            return self.emit(QueueEvent::Unrepeatable { entry, reason: Reason::OnlyOnce });
+            let item = held.shared();
+            return self.emit(QueueEvent::Unrepeatable { item, reason: Reason::OnlyOnce });
         };
         let (track, paused, volume) = ((self.tracks)(), self.paused, held.volume);
         let data = held.data.clone();

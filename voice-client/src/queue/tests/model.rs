@@ -140,12 +140,12 @@ impl Model {
                 .any(|event| matches!(event, QueueEvent::Stuck));
             let again = self.repeat == Repeat::Queue;
             match event {
-                QueueEvent::Ended { entry, how } if self.current == Some(entry.0) => {
+                QueueEvent::Ended { item, how } if self.current == Some(item.id.0) => {
                     let repeats = self.repeat == Repeat::Track && *how == How::Finished;
                     let before = events[..index].last();
-                    let refused = matches!(before, Some(QueueEvent::Unrepeatable { entry: it, .. }) if it == entry);
+                    let refused = matches!(before, Some(QueueEvent::Unrepeatable { item: it, .. }) if it.id == item.id);
                     if repeats {
-                        let tune = self.tunes[&entry.0];
+                        let tune = self.tunes[&item.id.0];
                         assert!(refused || !(tune.once || tune.len == 0), "what cannot be repeated is told");
                     }
                     if !repeats || refused {
@@ -154,16 +154,16 @@ impl Model {
                         self.advance();
                     }
                 }
-                QueueEvent::Failed { entry, .. } if self.current == Some(entry.0) => {
+                QueueEvent::Failed { item, .. } if self.current == Some(item.id.0) => {
                     self.current = None;
-                    self.put_last(entry.0);
+                    self.put_last(item.id.0);
                     self.stuck = stuck;
                     self.advance();
                 }
-                QueueEvent::Ended { entry, .. } | QueueEvent::Failed { entry, .. } => {
-                    let index = self.find(entry.0).expect("what ends is in the queue");
+                QueueEvent::Ended { item, .. } | QueueEvent::Failed { item, .. } => {
+                    let index = self.find(item.id.0).expect("what ends is in the queue");
                     self.upcoming.remove(index);
-                    self.put_last(entry.0);
+                    self.put_last(item.id.0);
                 }
                 _ => {}
             }

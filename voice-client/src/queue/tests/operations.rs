@@ -1,7 +1,7 @@
 //! Every operation, on the same queue: 1 plays; 2, 3, a marker 4 and 5 are to come.
 
 use super::sim::{Sim, Tune, ms};
-use crate::queue::{Back, Element, Entry, EntryId, Join, Low, Marker, QueueError, Remaining, Repeat};
+use crate::queue::{Back, Element, Entry, EntryId, Join, Low, Marker, QueueError, QueueEvent, Remaining, Repeat};
 
 /// What is done, what is said of it, and the queue after that.
 type Case = (&'static str, fn(&mut Sim), &'static str, &'static str);
@@ -377,4 +377,44 @@ fn history_is_bounded() {
     assert_eq!(sim.machine.history()[0].id, id(150), "the latest first");
     sim.machine.set_history(3);
     assert_eq!(sim.machine.history().len(), 3);
+}
+
+#[test]
+fn ends_carry_what_their_entry_was_added_with() {
+    let mut sim = Sim::new();
+    let tunes = [Tune::new(50).broken(), Tune::new(50), Tune::new(50).broken(), Tune::new(50).once()];
+    for (n, tune) in tunes.into_iter().enumerate() {
+        let title = mixer::Metadata::default().title(format!("song {}", n + 1));
+        sim.machine.add(Entry::new(tune).metadata(title).data(n + 1));
+    }
+    sim.run(200);
+    let playing = sim.machine.add(Entry::new(Tune::new(1_000)).data(5_usize));
+    sim.run(10);
+    sim.machine.remove(playing).unwrap();
+    sim.machine.set_history(0);
+    sim.run(10);
+    let mut named = Vec::new();
+    for event in &sim.events {
+        let (QueueEvent::Ended { item, .. } | QueueEvent::Failed { item, .. }) = event else { continue };
+        let data = *item.data::<usize>().expect("its data");
+        assert_eq!(item.id, id(data as u64));
+        if data < 5 {
+            assert_eq!(item.metadata.as_ref().and_then(|it| it.title.as_deref()), Some(&*format!("song {data}")));
+        }
+        named.push((data, matches!(event, QueueEvent::Failed { .. })));
+    }
+    // What comes next is opened before its turn.
+    assert_eq!(named, [(1, true), (3, true), (2, false), (4, false), (5, false)], "{:?}", sim.events);
+    assert!(sim.machine.upcoming().is_empty() && sim.machine.history().is_empty());
+
+    let mut sim = Sim::with(&[]);
+    sim.machine.add(Entry::new(Tune::new(50).once()).data("once"));
+    sim.run(100);
+    sim.machine.back(Back::Previous, ms(0)).unwrap_err();
+    sim.run(10);
+    let once = |event: &QueueEvent| match event {
+        QueueEvent::Unrepeatable { item, .. } => item.data::<&str>(),
+        _ => None,
+    };
+    assert_eq!(sim.events.iter().find_map(once).as_deref(), Some(&"once"));
 }

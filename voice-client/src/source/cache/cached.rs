@@ -6,6 +6,7 @@ use mixer::{Chunk, Info, Source, SourceError};
 
 use super::Shared;
 use super::store::{Place, sample, time};
+use crate::driver;
 
 /// How often a seek to what is not cached yet looks again while somebody else reads the source.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -13,7 +14,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// So many looks in a row that see nothing new are enough: ten seconds.
 const LOOKS: u32 = 2_000;
 
+/// So many in all: a minute. A station has not said today what it will say in an hour.
+const ALL_LOOKS: u32 = 12_000;
+
 /// One reader of a [`Cache`](super::Cache), at a position of its own.
+///
+/// A seek to what is not cached yet reads until it is there. It gives up, and everything goes on as before, when its track has
+/// ended, when another seek was asked for, or when it has waited for its source for a minute in all or for ten
+/// seconds without news.
 pub struct CachedSource {
     shared: Arc<Shared>,
     place: Place,
@@ -50,14 +58,16 @@ impl Source for CachedSource {
     fn seek(&mut self, to: Duration) -> Result<Duration, SourceError> {
         self.shared.open()?;
         let target = sample(to);
-        let mut looks = 0;
+        let (mut looks, mut all) = (0, 0);
         while self.shared.samples() <= target && self.shared.end().is_none() {
-            if self.shared.is_ready() && self.shared.advance() {
-                looks = 0;
-            } else if looks < LOOKS {
-                looks = if self.shared.wait(PAUSE) { 0 } else { looks + 1 };
-            } else {
+            // The source is where it was: whoever gave the seek up may seek again, or read on.
+            if looks >= LOOKS || all >= ALL_LOOKS || !driver::is_sought() {
                 return Err(SourceError::Unseekable { name: "what is not cached yet".into() });
+            }
+            if (self.shared.is_ready() && self.shared.advance()) || self.shared.wait(PAUSE) {
+                looks = 0;
+            } else {
+                (looks, all) = (looks + 1, all + 1);
             }
         }
         let (place, landed) = self.shared.find(target);

@@ -1,8 +1,10 @@
+use std::io;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use mixer::opus::OpusError;
 use mixer::pcm::Converted;
-use mixer::{Chunk, Format, Info, Source, SourceError};
+use mixer::{Chunk, Format, Info, Metadata, Source, SourceError};
 use model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, SAMPLE_RATE};
 use opus::{Application, Bitrate, Channels, Decoder, Encoder};
 
@@ -24,6 +26,25 @@ pub(super) struct Intake {
     info: Option<Info>,
     chunk: Chunk,
     coder: Option<Coder>,
+    coded: Coded,
+}
+
+/// What came of a chunk, in the form in which it is kept. Its buffers are reused.
+#[derive(Default)]
+struct Coded {
+    metadata: Option<Metadata>,
+    /// Interleaved stereo.
+    pcm: Vec<f32>,
+    bytes: Vec<u8>,
+    packets: Vec<Packet>,
+}
+
+/// One packet among the bytes.
+struct Packet {
+    bytes: Range<usize>,
+    samples: u16,
+    /// How many of them at both ends are no audio.
+    cut: (u32, u32),
 }
 
 enum Coder {
@@ -46,7 +67,7 @@ struct Encoding {
 impl Intake {
     pub(super) fn new(source: Box<dyn Source>, form: Form, limit: u64) -> Self {
         let source = Some(Converted::new(source));
-        Self { source, form, limit, info: None, chunk: Chunk::new(), coder: None }
+        Self { source, form, limit, info: None, chunk: Chunk::new(), coder: None, coded: Coded::default() }
     }
 
     pub(super) fn set_limit(&mut self, limit: u64) {
@@ -82,19 +103,11 @@ impl Intake {
 
     /// Takes one chunk in; `false` at the end.
     pub(super) fn step(&mut self, store: &Mutex<Store>) -> Result<bool, SourceError> {
-        self.open()?;
-        let (Some(source), Some(coder)) = (&mut self.source, &mut self.coder) else { return Ok(false) };
-        self.chunk.clear();
-        let read = source.read(&mut self.chunk);
+        self.coded.clear();
         // Coded first, so that the store is locked for no longer than it takes to copy.
+        let read = self.code();
         let mut store = lock(store);
-        if let Some(metadata) = self.chunk.metadata() {
-            store.add_news(metadata.clone());
-        }
-        take(coder, &self.chunk, &mut store)?;
-        if let (Coder::Encode(encoding), false) = (coder, matches!(read, Ok(true))) {
-            encoding.finish(&mut store)?;
-        }
+        self.coded.append(&mut store).map_err(|cause| CacheError::Storage { cause: cause.into() })?;
         if store.bytes() > self.limit {
             return Err(CacheError::Full { limit: self.limit }.into());
         }
@@ -102,13 +115,55 @@ impl Intake {
         read
     }
 
+    /// Reads one chunk and codes it; `false` at the end. What was coded before an error counts.
+    fn code(&mut self) -> Result<bool, SourceError> {
+        self.open()?;
+        let (Some(source), Some(coder)) = (&mut self.source, &mut self.coder) else { return Ok(false) };
+        self.chunk.clear();
+        let read = source.read(&mut self.chunk);
+        self.coded.metadata = self.chunk.metadata().cloned();
+        take(coder, &self.chunk, &mut self.coded)?;
+        if let (Coder::Encode(encoding), false) = (coder, matches!(read, Ok(true))) {
+            encoding.finish(&mut self.coded)?;
+        }
+        read
+    }
+
     /// Lets go of the source.
     pub(super) fn end(&mut self) {
-        (self.source, self.coder) = (None, None);
+        (self.source, self.coder, self.coded) = (None, None, Coded::default());
     }
 }
 
-fn take(coder: &mut Coder, chunk: &Chunk, store: &mut Store) -> Result<(), SourceError> {
+impl Coded {
+    fn clear(&mut self) {
+        self.metadata = None;
+        self.pcm.clear();
+        self.bytes.clear();
+        self.packets.clear();
+    }
+
+    fn add_packet(&mut self, packet: &[u8], samples: u16, cut: (u32, u32)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(packet);
+        self.packets.push(Packet { bytes: start..self.bytes.len(), samples, cut });
+    }
+
+    fn append(&mut self, store: &mut Store) -> io::Result<()> {
+        if let Some(metadata) = self.metadata.take() {
+            store.add_news(metadata);
+        }
+        if !self.pcm.is_empty() {
+            store.add_pcm(&self.pcm)?;
+        }
+        for Packet { bytes, samples, cut } in self.packets.drain(..) {
+            store.add_packet(&self.bytes[bytes], samples, cut)?;
+        }
+        Ok(())
+    }
+}
+
+fn take(coder: &mut Coder, chunk: &Chunk, coded: &mut Coded) -> Result<(), SourceError> {
     if !chunk.packet().is_empty() {
         let illegal = |cause| SourceError::Opus { name: "the source".into(), cause };
         let samples = mixer::opus::samples(chunk.packet()).map_err(illegal)? as u16;
@@ -124,15 +179,21 @@ fn take(coder: &mut Coder, chunk: &Chunk, store: &mut Store) -> Result<(), Sourc
                 });
                 let (skip, trim) = chunk.cut();
                 let end = decoded.saturating_sub(trim as usize);
-                let audible = &pcm[(skip as usize).min(end) * CHANNELS..end * CHANNELS];
-                store.add_pcm(audible).map_err(stored)
+                coded.pcm.extend_from_slice(&pcm[(skip as usize).min(end) * CHANNELS..end * CHANNELS]);
+                Ok(())
             }
-            _ => store.add_packet(chunk.packet(), samples, chunk.cut()).map_err(stored),
+            _ => {
+                coded.add_packet(chunk.packet(), samples, chunk.cut());
+                Ok(())
+            }
         };
     }
     match coder {
-        Coder::Encode(encoding) => encoding.push(chunk.samples(), store),
-        _ => store.add_pcm(chunk.samples()).map_err(stored),
+        Coder::Encode(encoding) => encoding.push(chunk.samples(), coded),
+        _ => {
+            coded.pcm.extend_from_slice(chunk.samples());
+            Ok(())
+        }
     }
 }
 
@@ -144,19 +205,19 @@ impl Encoding {
         Ok(Self { encoder, pending: Vec::new(), delay, skip: delay, packet: vec![0; MAX_PACKET] })
     }
 
-    fn push(&mut self, samples: &[f32], store: &mut Store) -> Result<(), SourceError> {
+    fn push(&mut self, samples: &[f32], coded: &mut Coded) -> Result<(), SourceError> {
         self.pending.extend_from_slice(samples);
         let whole = self.pending.len() - self.pending.len() % (FRAME_SAMPLES * CHANNELS);
         let pending = std::mem::take(&mut self.pending);
         for frame in pending[..whole].chunks_exact(FRAME_SAMPLES * CHANNELS) {
-            self.encode(frame, 0, store)?;
+            self.encode(frame, 0, coded)?;
         }
         self.pending.extend_from_slice(&pending[whole..]);
         Ok(())
     }
 
     /// Encodes what is left, and silence until the encoder has let all of it out.
-    fn finish(&mut self, store: &mut Store) -> Result<(), SourceError> {
+    fn finish(&mut self, coded: &mut Coded) -> Result<(), SourceError> {
         let left = self.pending.len() / CHANNELS + self.delay as usize;
         let mut padding = left.next_multiple_of(FRAME_SAMPLES) - left;
         let silence = vec![0.0; (self.delay as usize + padding) * CHANNELS];
@@ -165,15 +226,16 @@ impl Encoding {
         let mut frames = pending.chunks_exact(FRAME_SAMPLES * CHANNELS).peekable();
         while let Some(frame) = frames.next() {
             let trim = if frames.peek().is_none() { std::mem::take(&mut padding) } else { 0 };
-            self.encode(frame, trim as u32, store)?;
+            self.encode(frame, trim as u32, coded)?;
         }
         Ok(())
     }
 
-    fn encode(&mut self, frame: &[f32], trim: u32, store: &mut Store) -> Result<(), SourceError> {
+    fn encode(&mut self, frame: &[f32], trim: u32, coded: &mut Coded) -> Result<(), SourceError> {
         let len = self.encoder.encode_float(frame, &mut self.packet).map_err(libopus)?;
         let skip = std::mem::take(&mut self.skip);
-        store.add_packet(&self.packet[..len], FRAME_SAMPLES as u16, (skip, trim)).map_err(stored)
+        coded.add_packet(&self.packet[..len], FRAME_SAMPLES as u16, (skip, trim));
+        Ok(())
     }
 }
 
@@ -181,6 +243,29 @@ fn libopus(error: opus::Error) -> SourceError {
     SourceError::other("cache", error)
 }
 
-fn stored(cause: std::io::Error) -> SourceError {
-    CacheError::Storage { cause: cause.into() }.into()
+#[cfg(test)]
+mod tests {
+    use mixer::generate::Tone;
+
+    use super::super::Storage;
+    use super::*;
+
+    #[test]
+    fn what_is_coded_waits_for_nobody_who_reads_and_nobody_for_it() {
+        let form = Form::Opus { bitrate: 64_000 };
+        let store = Mutex::new(Store::new(form, Storage::Memory));
+        let mut intake = Intake::new(Box::new(Tone::new(440.0, 0.5, None)), form, 1 << 20);
+        {
+            // Somebody reads meanwhile.
+            let reading = store.lock().unwrap();
+            while intake.coded.packets.len() < 10 {
+                assert!(intake.code().unwrap());
+            }
+            assert_eq!(reading.len(), 0, "nothing is there before it is appended");
+        }
+        let (packets, bytes) = (intake.coded.packets.len() as u64, intake.coded.bytes.len() as u64);
+        intake.coded.append(&mut store.lock().unwrap()).unwrap();
+        let stored = store.lock().unwrap();
+        assert!(stored.len() == packets && stored.bytes() > bytes, "{} of {packets} packets", stored.len());
+    }
 }
