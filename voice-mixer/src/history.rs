@@ -33,7 +33,7 @@ impl History {
     /// Asks for where the next packet goes.
     pub(crate) fn prefetch(&self) {
         let place = self.bytes.get((self.start + self.used) % self.bytes.len().max(1)..);
-        voice_model::prefetch::bytes(place.unwrap_or_default(), USUAL);
+        crate::hint::bytes(place.unwrap_or_default(), USUAL);
     }
 
     pub(crate) fn clear(&mut self) {

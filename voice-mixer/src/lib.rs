@@ -9,6 +9,7 @@ mod error;
 pub mod file;
 mod gain;
 pub mod generate;
+pub mod hint;
 mod history;
 mod loudness;
 mod metadata;

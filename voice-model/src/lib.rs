@@ -3,7 +3,6 @@
 
 mod audio;
 mod id;
-pub mod prefetch;
 mod rtp;
 
 pub use audio::{CHANNELS, FRAME, FRAME_SAMPLES, MAX_PACKET_SAMPLES, SAMPLE_RATE, SILENCE_FRAME, SILENCE_TAIL};

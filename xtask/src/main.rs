@@ -33,13 +33,15 @@ usage: cargo xtask JOB
   vectors           run the golden vectors through the crates' `vectors` examples
   interop [NAME] [--keep]
                     meet implementations that we did not write: davey (Rust), libdave (a Python package, needs pip),
+                    sources (FFmpeg and yt-dlp, Python packages too),
                     discordjs (needs npm); --keep leaves the recordings behind
   fuzz NAME --secs N
                     feed a target of fuzz/ with whatever libFuzzer comes up with; 1 when it found something
   bench [FILTER]    measure, print a table and write target/bench.json
 
 Output goes below CARGO_TARGET_DIR when that is set. With INTEROP_OFFLINE=1 `interop` may be skipped when npm or its
-registry is out of reach; without, that is a failure. libdave is skipped when PyPI is out of reach.
+registry is out of reach; without, that is a failure. libdave and sources are skipped when PyPI is out of
+reach.
 ";
 
 fn main() -> ExitCode {

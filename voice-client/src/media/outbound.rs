@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crypto::{Backend, MAX_OVERHEAD, Sealer};
 use mixer::broadcast::Station;
-use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId};
-use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc, prefetch as hint};
+use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId, hint};
+use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
 use udp::Outgoing;
 
 use super::guard::{self, Guard, Guarded};

@@ -83,8 +83,8 @@ impl Tap {
 
     /// Asks the processor for its memory.
     pub(crate) fn prefetch(&self) {
-        voice_model::prefetch::start(&self.next);
-        voice_model::prefetch::start(&self.samples);
+        crate::hint::start(&self.next);
+        crate::hint::start(&self.samples);
     }
 
     pub(crate) fn attend(&mut self, period: usize, ended: bool) {

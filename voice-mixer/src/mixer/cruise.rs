@@ -6,7 +6,7 @@ use crate::track::Activity;
 
 impl Mixer {
     /// Asks the processor for what the next tick needs, if that is only a packet of the first track, in so many steps
-    /// ([`voice_model::prefetch::STEPS`]), of which the first concerns who has the mixer.
+    /// ([`crate::hint::STEPS`]), of which the first concerns who has the mixer.
     pub fn prefetch(&mut self, step: usize) {
         if let Some((_, track)) = self.tracks.first_mut() {
             track.prefetch(step);

@@ -3,14 +3,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rtrb::Consumer;
-use voice_model::{CHANNELS, prefetch as hint};
+use voice_model::CHANNELS;
 
 use super::ending::Ending;
 use super::mark::{Mark, MarkKind};
 use super::push::Outlet;
 use super::record::{HEADER, Record};
-use crate::SourceError;
 use crate::broadcast::Tap;
+use crate::{SourceError, hint};
 
 /// What most packets have at most, in bytes, with what stands before them.
 const USUAL: usize = 256;

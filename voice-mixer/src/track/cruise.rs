@@ -1,8 +1,7 @@
 use std::mem::offset_of;
 
-use voice_model::prefetch as hint;
-
 use super::Track;
+use crate::hint;
 
 impl Track {
     /// Asks for what the next tick needs, in steps ([`hint::STEPS`]) of which the first concerns who has the track.

@@ -65,7 +65,7 @@ impl Gauge {
 
     /// Asks for its memory.
     pub(crate) fn prefetch(&self) {
-        voice_model::prefetch::start(&*self.shared);
+        crate::hint::start(&*self.shared);
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use futures_channel::mpsc as post;
-use model::prefetch as hint;
+use mixer::hint;
 use tokio::sync::oneshot;
 
 use super::rhythm::{Rhythm, STEP};

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use model::{FRAME, prefetch as hint};
+use mixer::hint;
+use model::FRAME;
 
 use super::balance::Load;
 use super::call::{Call, Word};
