@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use voice_client::EncoderSettings;
 use voice_client::layer::mixer::broadcast::Station;
-use voice_client::layer::mixer::prefetch::Feed;
 use voice_client::layer::mixer::hint::STEPS;
+use voice_client::layer::mixer::prefetch::Feed;
 use voice_client::media::{Outbound, Packet};
 
 use crate::Outcome;
