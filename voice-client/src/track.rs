@@ -142,6 +142,9 @@ impl Track {
     /// A factor out of range; nothing was changed.
     pub fn set_timescale(&self, timescale: Timescale) -> Result<(), EffectError> {
         let stretch = Some(player::stretch(timescale)?);
+        if let Some(mailbox) = &self.shared.mailbox {
+            mailbox.set_tempo(timescale.tempo());
+        }
         self.command(Command::Timescale { id: self.id(), timescale, stretch });
         Ok(())
     }

@@ -264,7 +264,7 @@ impl Mixer {
 
     /// Moves the volume of a group to `volume` in a straight line over `ramp`, at least 5 ms.
     pub fn set_group_volume(&mut self, id: GroupId, volume: f32, ramp: Duration) {
-        let idle = self.is_idle();
+        let idle = self.is_still();
         turn(&mut self.group(id).gain, idle, volume, ramp);
     }
 
@@ -289,7 +289,7 @@ impl Mixer {
     /// Moves the volume of everything to `volume` in a straight line over `ramp`, at least 5 ms.
     pub fn set_master_volume(&mut self, volume: f32, ramp: Duration) {
         self.cruising = false;
-        let idle = self.is_idle();
+        let idle = self.is_still();
         turn(&mut self.gain, idle, volume, ramp);
     }
 
@@ -350,6 +350,20 @@ impl Mixer {
         let is_lost = |track: &Track| track.waits_for().is_some_and(|(before, _)| self.index(before).is_none());
         let rests = |track: &Track| track.is_resting() && !is_lost(track);
         nothing_left && nothing_to_say && self.tracks.iter().all(|(_, track)| rests(track))
+    }
+
+    /// Says that no tick follows until something is added or changed, [idle](Self::is_idle) as it is. Volumes that were on their
+    /// way get there, and what was ducked comes back: nobody would hear how, only that it came too late.
+    pub fn rest(&mut self) {
+        if self.is_still() {
+            self.groups.iter_mut().for_each(Group::forget);
+            self.gain.finish();
+        }
+    }
+
+    /// Idle, and not for a moment only, as one is whose sink waits for more.
+    fn is_still(&self) -> bool {
+        self.is_idle() && !self.tracks.iter().any(|(_, track)| track.waits_for_more())
     }
 
     /// Whether packets are pushed into a track, by somebody who keeps time with it.

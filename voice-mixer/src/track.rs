@@ -367,6 +367,11 @@ impl Track {
         self.is_paused() || self.cue != Cue::Now || (self.feed.is_idle_sink() && self.held() == 0 && self.tail == 0)
     }
 
+    /// A sink that is not paused, and has nothing.
+    pub(crate) fn waits_for_more(&self) -> bool {
+        self.feed.is_idle_sink() && !self.is_paused() && self.cue == Cue::Now
+    }
+
     /// A sink that is not paused, and has packets.
     pub(crate) fn is_pushed(&self) -> bool {
         self.feed.is_packet_sink() && !self.is_resting()

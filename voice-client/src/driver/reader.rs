@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -82,6 +82,8 @@ pub(crate) struct Mailbox {
     info: Mutex<Option<Arc<Info>>>,
     /// The track has ended.
     over: AtomicBool,
+    /// How many times faster than in its own time the source is played, in hundredths.
+    tempo: AtomicU32,
     shared: Weak<Shared>,
 }
 
@@ -104,6 +106,11 @@ impl Mailbox {
     /// How often the source begins again.
     pub(crate) fn set_loops(&self, loops: Loops) {
         *lock(&self.loops) = Some(loops);
+    }
+
+    /// It is played so many times faster from now on: its ring lasts that much shorter.
+    pub(crate) fn set_tempo(&self, tempo: f64) {
+        self.tempo.store((tempo * 100.0) as u32, Ordering::Relaxed);
     }
 
     /// Nobody wants anything of the source any more.
@@ -137,7 +144,16 @@ impl Readers {
     pub(crate) fn submit(&self, mut reader: Reader, track: TrackId, beat: &Beat) -> Arc<Mailbox> {
         let (seek, loops, info) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (beat, shared) = (beat.clone(), Arc::downgrade(&self.shared));
-        let mailbox = Arc::new(Mailbox { track, beat, seek, loops, info, over: AtomicBool::new(false), shared });
+        let mailbox = Arc::new(Mailbox {
+            track,
+            beat,
+            seek,
+            loops,
+            info,
+            over: AtomicBool::new(false),
+            tempo: AtomicU32::new(100),
+            shared,
+        });
         if let Ok(runtime) = Handle::try_current() {
             lock(&self.shared.runtime).get_or_insert(runtime);
         }
@@ -247,9 +263,13 @@ fn work(shared: &Arc<Shared>) {
         drop(pool);
         let runtime = lock(&shared.runtime).clone();
         let entered = runtime.as_ref().map(Handle::enter);
-        let again = take_turn(shared, job, busy >= shared.max);
+        let mut again = take_turn(shared, job, busy >= shared.max);
         drop(entered);
         pool = lock(&shared.pool);
+        if let Some(job) = again.as_mut().filter(|job| lock(&job.mailbox.seek).is_some()) {
+            // It was asked for while nobody could find the job.
+            job.due = now();
+        }
         pool.jobs.extend(again.map(Reverse));
         idle_since = now();
     }
@@ -317,7 +337,10 @@ fn serve(job: &mut Job) -> Option<Duration> {
         match step {
             Step::Progress => {}
             Step::Waiting => return Some(WAITING),
-            Step::Full => return Some((job.reader.lasts() / 2).clamp(FULL, REST)),
+            Step::Full => {
+                let tempo = job.mailbox.tempo.load(Ordering::Relaxed).max(100);
+                return Some((job.reader.lasts() * 50 / tempo).clamp(FULL, REST));
+            }
             // An ended source may still be sought, as long as its track plays.
             Step::Ended | Step::Failed(_) => return Some(REST),
             _ => return None,

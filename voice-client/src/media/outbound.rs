@@ -310,6 +310,7 @@ impl Outbound {
     fn broadcast(&mut self, packet: &mut Packet) -> Prepared {
         if self.is_idle() {
             self.flush();
+            self.mixer.rest();
             return Prepared::Rest;
         }
         (self.playing, self.flushing) = (true, None);

@@ -110,6 +110,9 @@ impl Player {
         let config = prefetch::Config::default().length(self.shared.config.read_ahead).loops(ready.loops);
         let (reader, feed) = prefetch::pipe(source, config.loudness(loudness));
         let mailbox = self.shared.readers.submit(reader, id, &self.shared.beat);
+        if let Some(stretch) = &ready.stretch {
+            mailbox.set_tempo(stretch.settings().tempo());
+        }
         self.add(id, ready.track(feed), Some(mailbox), data)
     }
 

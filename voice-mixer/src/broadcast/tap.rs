@@ -123,7 +123,9 @@ impl Tap {
     /// Takes the next packet straight into `out`, when it is one of those that are wanted and nothing is out of the ordinary.
     /// `out` holds anything otherwise.
     pub(crate) fn take(&mut self, out: &mut [u8], wanted: impl Fn(Record) -> bool) -> Option<Record> {
-        if self.waiting.is_some() || self.held.is_some() || self.is_late(self.available()) {
+        let behind = self.available();
+        // A packet may be in its slot before it is told of.
+        if behind == 0 || self.waiting.is_some() || self.held.is_some() || self.is_late(behind) {
             return None;
         }
         let record = self.hall.slot(self.next).read(self.next, out).filter(|record| wanted(*record))?;

@@ -27,7 +27,7 @@ impl Timescale {
     }
 
     /// How much faster the source is played.
-    pub(crate) fn tempo(&self) -> f64 {
+    pub fn tempo(&self) -> f64 {
         f64::from(self.speed) * f64::from(self.rate)
     }
 

@@ -2,7 +2,6 @@
 
 use voice_model::{CHANNELS, FRAME_SAMPLES};
 
-use super::group::Group;
 use super::{Buffers, Mixer, Spent, Tick, TrackEvent};
 use crate::TrackId;
 use crate::encode::{LOOKAHEAD, MAX_SAMPLES};
@@ -81,11 +80,7 @@ impl Mixer {
             Some(index) => self.pass(index, out),
             None => {
                 self.passing = None;
-                if self.is_idle() {
-                    // Who has nothing to say is not ticked: no time passes until somebody has.
-                    self.groups.iter_mut().for_each(Group::forget);
-                    self.gain.finish();
-                }
+                self.rest();
                 Tick::Idle
             }
         }

@@ -26,6 +26,14 @@ pub(super) enum Inlet {
 }
 
 impl Inlet {
+    /// Whether its feed is no more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Pcm(ring) => ring.is_abandoned(),
+            Self::Opus(packets) => packets.is_abandoned(),
+        }
+    }
+
     /// For about how long what is in it lasts.
     pub(super) fn lasts(&self) -> Duration {
         match self {
@@ -42,21 +50,29 @@ pub(super) struct Packets {
     /// The one before, to be dropped here when the feed has dropped its end: the audio thread is not to free it.
     before: Option<Producer<u8>>,
     wanted: Duration,
-    /// What was pushed so far.
+    /// What was pushed lately.
     bytes: u64,
     samples: u64,
+    /// The packet that was pushed last.
+    last: (u64, u64),
 }
 
 impl Packets {
     /// For so much audio.
     pub(super) fn new(wanted: Duration) -> (Self, Consumer<u8>) {
         let (ring, consumer) = RingBuffer::new(room(FIRST, wanted).max(LEAST));
-        (Self { ring, before: None, wanted, bytes: 0, samples: 0 }, consumer)
+        (Self { ring, before: None, wanted, bytes: 0, samples: 0, last: (0, 0) }, consumer)
     }
 
     fn lasts(&self) -> Duration {
         let used = (self.ring.buffer().capacity() - self.ring.slots()) as u64;
-        opus::time(used.saturating_mul(self.samples) / self.bytes.max(1))
+        let at = |bytes: u64, samples: u64| used.saturating_mul(samples) / bytes.max(1);
+        // Where packets have become larger, what has been small before says nothing of the time to come.
+        opus::time(at(self.bytes, self.samples).min(at(self.last.0, self.last.1)))
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.ring.is_abandoned() && self.before.as_ref().is_none_or(Producer::is_abandoned)
     }
 
     /// Puts a packet in; `false` when there is no room now.
@@ -67,8 +83,11 @@ impl Packets {
         let pushed = record.push(packet, &mut self.ring)
             || (self.grow(HEADER + packet.len(), arrival) && record.push(packet, &mut self.ring));
         if pushed {
-            self.bytes += (HEADER + packet.len()) as u64;
-            self.samples += u64::from(record.samples);
+            if opus::time(self.samples) > self.wanted {
+                (self.bytes, self.samples) = (self.bytes / 2, self.samples / 2);
+            }
+            self.last = ((HEADER + packet.len()) as u64, u64::from(record.samples));
+            (self.bytes, self.samples) = (self.bytes + self.last.0, self.samples + self.last.1);
         }
         pushed
     }

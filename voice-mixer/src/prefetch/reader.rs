@@ -42,6 +42,8 @@ pub struct Reader {
     record: Option<Record>,
     arrival: Producer<Arrived>,
     ring: Option<Inlet>,
+    /// Of the feed before a seek, as long as that plays on: its memory is not to be freed where it is played.
+    former: Option<Inlet>,
     marks: Option<Producer<Mark>>,
     /// A mark that has no room yet.
     mark: Option<Mark>,
@@ -85,6 +87,7 @@ impl Reader {
             record: None,
             arrival,
             ring: None,
+            former: None,
             marks: None,
             mark: None,
             yielded: 0,
@@ -164,7 +167,8 @@ impl Reader {
         };
         let (arrival, end, feed) = connection();
         (self.arrival, self.end) = (arrival, end);
-        (self.ring, self.drained, self.converter, self.record) = (None, None, None, None);
+        self.former = self.ring.take();
+        (self.drained, self.converter, self.record) = (None, None, None);
         (self.marks, self.mark, self.yielded, self.began) = (None, None, 0, 0);
         self.pending.clear();
         self.pushed = 0;
@@ -178,6 +182,9 @@ impl Reader {
 
     /// Moves what is pending into the ring; `None` when nothing is.
     fn deliver(&mut self) -> Option<Step> {
+        if self.former.as_ref().is_some_and(Inlet::is_abandoned) {
+            self.former = None;
+        }
         if let Some(mark) = self.mark.take()
             && let Err(mark) = self.push_mark(mark)
         {

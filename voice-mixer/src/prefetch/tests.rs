@@ -272,3 +272,27 @@ fn a_ring_of_packets_grows_until_the_time_that_is_wanted_fits() {
         assert!(taken == packets, "{len} bytes: {} packets came out", taken.len());
     }
 }
+
+#[test]
+fn a_ring_knows_that_packets_have_become_larger() {
+    // Minutes of nothing, then 128 kbit/s.
+    let small = (0..3_000).map(|_| vec![0xFC, 0xFF, 0xFE]);
+    let large = (0..100_u8).map(|n| [&[0xFC][..], &[n; 319]].concat());
+    let packets: Vec<Vec<u8>> = small.chain(large).collect();
+    let ahead = Duration::from_millis(250);
+    let (mut reader, mut feed) = pipe(Box::new(Packets::new(packets.clone())), Config::default().length(ahead));
+    while let Step::Progress = reader.step() {}
+    feed.kind();
+    let (mut out, mut taken) = ([0; 400], 0);
+    while let Some(record) = feed.peek() {
+        feed.pop(record, &mut out);
+        taken += 1;
+        while let Step::Progress = reader.step() {}
+        let left = (0..).zip(&packets[taken..]).take_while(|(n, _)| *n < 13).count() as u32;
+        let lasts = reader.lasts();
+        let large = taken > 3_020;
+        assert!(!large || lasts <= Duration::from_millis(20) * left.max(13) * 2, "{taken}: {lasts:?}");
+        assert!(!large || left < 13 || lasts >= ahead.mul_f64(0.9), "{taken}: {lasts:?} only");
+    }
+    assert_eq!(taken, packets.len());
+}
