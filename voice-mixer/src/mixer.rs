@@ -16,6 +16,7 @@ mod ceiling;
 mod cruise;
 mod event;
 mod group;
+mod rest;
 mod stats;
 mod tick;
 
@@ -24,6 +25,7 @@ use event::Happenings;
 pub use event::{Spent, TrackEvent};
 pub use group::Ducking;
 use group::Group;
+use rest::turn;
 pub use stats::Stats;
 
 /// Plays tracks: one frame per [`tick`](Mixer::tick), mixed and encoded, or a lone Opus track's own packets.
@@ -342,30 +344,6 @@ impl Mixer {
         self.encode.frame().min(FRAME_SAMPLES)
     }
 
-    /// Whether ticks come to nothing until a track is added, goes on after a pause, or gets something pushed into its sink.
-    pub fn is_idle(&self) -> bool {
-        let nothing_left = self.ahead < self.period() && self.tail == 0;
-        let nothing_to_say = self.ended.is_empty();
-        // One that waits for a track that is not there begins with the next tick.
-        let is_lost = |track: &Track| track.waits_for().is_some_and(|(before, _)| self.index(before).is_none());
-        let rests = |track: &Track| track.is_resting() && !is_lost(track);
-        nothing_left && nothing_to_say && self.tracks.iter().all(|(_, track)| rests(track))
-    }
-
-    /// Says that no tick follows until something is added or changed, [idle](Self::is_idle) as it is. Volumes that were on their
-    /// way get there, and what was ducked comes back: nobody would hear how, only that it came too late.
-    pub fn rest(&mut self) {
-        if self.is_still() {
-            self.groups.iter_mut().for_each(Group::forget);
-            self.gain.finish();
-        }
-    }
-
-    /// Idle, and not for a moment only, as one is whose sink waits for more.
-    fn is_still(&self) -> bool {
-        self.is_idle() && !self.tracks.iter().any(|(_, track)| track.waits_for_more())
-    }
-
     /// Whether packets are pushed into a track, by somebody who keeps time with it.
     pub fn is_pushed(&self) -> bool {
         self.tracks.iter().any(|(_, track)| track.is_pushed())
@@ -438,16 +416,6 @@ impl Mixer {
             self.groups.len() - 1
         });
         &mut self.groups[index]
-    }
-}
-
-/// Moves a gain, at once where nothing sounds: nobody would hear the way, only that it came too late.
-fn turn(gain: &mut Gain, idle: bool, volume: f32, ramp: Duration) {
-    let volume = crate::track::limited(volume);
-    if idle {
-        *gain = Gain::new(volume);
-    } else {
-        gain.ramp(volume, sample(ramp, voice_model::SAMPLE_RATE));
     }
 }
 
