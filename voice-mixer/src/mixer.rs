@@ -8,7 +8,6 @@ use crate::effects::{Chain, Limiter, Rack, Stretch, Timescale};
 use crate::encode::{Encode, MAX_SAMPLES};
 use crate::gain::Gain;
 use crate::prefetch::{Feed, Loops};
-use crate::source::sample;
 use crate::track::{Track, TrackStats};
 use crate::{Cue, EncoderConfig, GroupId, SourceError, TimerId, TrackId, When};
 
