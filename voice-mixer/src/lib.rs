@@ -26,5 +26,5 @@ pub use encode::{EncoderConfig, FrameLength, Signal};
 pub use error::SourceError;
 pub use metadata::{Art, Metadata};
 pub use mixer::{Ducking, Ended, Mixer, Spent, Stats, Tick, TrackEvent};
-pub use source::{Chunk, Format, Info, Source};
+pub use source::{Chunk, Format, Info, Source, sample, time};
 pub use track::{Cue, Gauge, GroupId, Phase, TimerId, Track, TrackId, TrackStats, When};

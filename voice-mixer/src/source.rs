@@ -217,13 +217,13 @@ impl Chunk {
 }
 
 /// How long `samples` last at `rate`, rounded to the nanosecond.
-pub(crate) fn time(samples: u64, rate: u32) -> Duration {
+pub fn time(samples: u64, rate: u32) -> Duration {
     let rate = u64::from(rate.max(1));
     Duration::new(samples / rate, ((samples % rate * 1_000_000_000 + rate / 2) / rate) as u32)
 }
 
 /// The sample at `rate` that is nearest to `time`.
-pub(crate) fn sample(time: Duration, rate: u32) -> u64 {
+pub fn sample(time: Duration, rate: u32) -> u64 {
     let exact = (time.as_nanos() * u128::from(rate) + 500_000_000) / 1_000_000_000;
     u64::try_from(exact).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use mixer::{Chunk, Format, Info, opus};
+use mixer::{Chunk, Format, Info, opus, sample, time};
 
 /// What an Opus decoder should have decoded before the first audible sample: 80 ms (RFC 7845, section 4.6).
 const PREROLL: u64 = 3_840;
@@ -40,7 +40,7 @@ impl Passage {
             Format::Pcm { rate, .. } => rate,
             Format::Opus => OPUS_RATE,
         };
-        let to = time(frames(to, rate), rate);
+        let to = time(sample(to, rate), rate);
         self.target = Some(to);
         info.duration.map_or(to, |duration| to.min(duration))
     }
@@ -60,7 +60,7 @@ impl Passage {
         if rate != self.rate {
             (self.base, self.count, self.rate) = (self.position(), 0, rate);
         }
-        let end = self.target.map_or(0, |target| frames(target.saturating_sub(self.base), rate));
+        let end = self.target.map_or(0, |target| sample(target.saturating_sub(self.base), rate));
         let (drop, before) = (end.saturating_sub(self.count).min(audible), self.count);
         self.count += audible;
         if self.count >= end {
@@ -80,16 +80,6 @@ impl Passage {
         }
         time(audible - drop, rate)
     }
-}
-
-fn time(samples: u64, rate: u32) -> Duration {
-    let rate = u64::from(rate.max(1));
-    Duration::new(samples / rate, ((samples % rate * 1_000_000_000 + rate / 2) / rate) as u32)
-}
-
-fn frames(time: Duration, rate: u32) -> u64 {
-    let exact = (time.as_nanos() * u128::from(rate) + 500_000_000) / 1_000_000_000;
-    u64::try_from(exact).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Track {
             self.silent()
         } else if self.gain.is_silent() {
             Activity::Muted
-        } else if kind == Some(Kind::Packets) && self.is_plain() && self.gain.is_unity() && self.feed.gain() == 1.0 {
+        } else if kind == Some(Kind::Packets) && self.is_unchanged() {
             Activity::Passing
         } else {
             Activity::Mixed
@@ -96,6 +96,16 @@ impl Track {
             self.tell_gauge();
         }
         Activity::Silent
+    }
+
+    /// Whether what comes of its feed is what is heard of it.
+    fn is_unchanged(&self) -> bool {
+        self.is_plain() && self.gain.is_unity() && self.feed.gain() == 1.0
+    }
+
+    /// Whether that is so, and it runs.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.stopping && !self.paused && self.cue == Cue::Now && !self.cut && self.is_unchanged()
     }
 
     /// Whether nothing stands between its feed and its gain.

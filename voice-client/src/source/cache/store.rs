@@ -158,12 +158,10 @@ impl Store {
 
 /// How long so many samples at 48 kHz last, rounded to the nanosecond.
 pub(super) fn time(samples: u64) -> Duration {
-    let rate = u64::from(SAMPLE_RATE);
-    Duration::new(samples / rate, ((samples % rate * 1_000_000_000 + rate / 2) / rate) as u32)
+    mixer::time(samples, SAMPLE_RATE)
 }
 
 /// The sample at 48 kHz that is nearest to `time`.
 pub(super) fn sample(time: Duration) -> u64 {
-    let exact = (time.as_nanos() * u128::from(SAMPLE_RATE) + 500_000_000) / 1_000_000_000;
-    u64::try_from(exact).unwrap_or(u64::MAX)
+    mixer::sample(time, SAMPLE_RATE)
 }

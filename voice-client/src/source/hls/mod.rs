@@ -233,7 +233,7 @@ impl Hls {
             let whole = (sample + frame / 2) / frame * frame;
             sample = if whole.abs_diff(sample) <= 32 { whole } else { sample };
         }
-        let time = samples(sample, rate);
+        let time = mixer::time(sample, rate);
         // Nonsense is worse than an estimate.
         if time.abs_diff(begin.at) < Duration::from_secs(30) { time } else { begin.at }
     }
@@ -255,11 +255,6 @@ impl Playing {
         let file = Streamed::new(name.clone(), move || Ok(Box::new(slot.take()?)));
         Self { file, gauge, kind: part.kind, begin: part.begin, opened: false }
     }
-}
-
-fn samples(count: u64, rate: u32) -> Duration {
-    let rate = u64::from(rate.max(1));
-    Duration::new(count / rate, ((count % rate * 1_000_000_000 + rate / 2) / rate) as u32)
 }
 
 impl Source for Hls {
@@ -308,14 +303,14 @@ impl Source for Hls {
         loop {
             chunk.clear();
             if !self.next(&mut chunk)? {
-                return Ok(at + samples(passed, layout));
+                return Ok(at + mixer::time(passed, layout));
             }
             if let Ok(length) = opus::samples(chunk.packet())
                 && !chunk.packet().is_empty()
             {
                 let (skip, trim) = chunk.cut();
-                let here = at + samples(passed, 48_000);
-                if here + samples(length as u64, 48_000) > to {
+                let here = at + mixer::time(passed, 48_000);
+                if here + mixer::time(length as u64, 48_000) > to {
                     self.held = Some(chunk);
                     return Ok(here);
                 }
@@ -328,17 +323,16 @@ impl Source for Hls {
                 continue;
             }
             if rate != layout {
-                (at, passed, layout) = (at + samples(passed, layout), 0, rate);
+                (at, passed, layout) = (at + mixer::time(passed, layout), 0, rate);
             }
-            let target = (to.saturating_sub(at).as_nanos() * u128::from(rate) + 500_000_000) / 1_000_000_000;
-            let target = target as u64;
+            let target = mixer::sample(to.saturating_sub(at), rate);
             if passed + frames > target {
                 let drop = target.saturating_sub(passed);
                 let mut rest = Chunk::new();
                 let from = drop as usize * usize::from(channels);
                 rest.pcm(rate, channels).extend_from_slice(&chunk.samples()[from..]);
                 self.held = Some(rest);
-                return Ok(at + samples(passed + drop, rate));
+                return Ok(at + mixer::time(passed + drop, rate));
             }
             passed += frames;
         }
