@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::audio::{self, Audio, Stream};
 use crate::broadcast::Broadcast;
 use crate::config::Config;
-use crate::driver::{Request, Target, lock};
+use crate::driver::{Request, Tapped, Target, lock};
 use crate::encryption::{CodeError, Encryption};
 use crate::error::{Closed, JoinError};
 use crate::event::{self, Events};
@@ -202,14 +202,14 @@ impl Call {
     /// The audio of everybody who speaks, from now on. Several streams are independent.
     pub fn audio(&self) -> Audio {
         let (tap, stream) = audio::stream(self.shared.config.audio_queue);
-        self.tell(Request::Audio(tap));
+        self.tell(Request::Tap(Tapped::Audio(tap)));
         stream
     }
 
     /// When and how each audio packet comes, from now on.
     pub fn arrivals(&self) -> Stream<Arrival> {
         let (tap, stream) = audio::stream(self.shared.config.audio_queue.saturating_mul(8));
-        self.tell(Request::Arrivals(tap));
+        self.tell(Request::Tap(Tapped::Arrivals(tap)));
         stream
     }
 

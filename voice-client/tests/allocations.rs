@@ -12,7 +12,7 @@ use voice_client::layer::mixer::{Track, TrackId};
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES, RtpTime, Seq, Ssrc};
 use voice_client::layer::receive::Heard;
 use voice_client::media::{
-    Arrival, Command, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Session, Sink, Update,
+    AudioPacket, Command, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Session, Sink, Update,
 };
 use voice_client::source::Source;
 use voice_client::source::generate::Tone;
@@ -127,7 +127,7 @@ impl Sink for Ears {
         self.loudest = heard.pcm.iter().fold(self.loudest, |loudest, sample| loudest.max(sample.abs()));
     }
 
-    fn arrival(&mut self, _arrival: Arrival) {
+    fn packet(&mut self, _packet: &AudioPacket<'_>) {
         self.arrivals += 1;
     }
 }

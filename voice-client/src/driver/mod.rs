@@ -7,6 +7,7 @@ mod dial;
 mod inlet;
 mod reader;
 mod request;
+mod taps;
 mod time;
 mod timers;
 mod udp;
@@ -39,6 +40,7 @@ pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
+pub(crate) use taps::Tapped;
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
@@ -209,8 +211,7 @@ impl Running {
             Request::Speaking(flags) => control.set_speaking(now(), flags),
             Request::Send(message) => control.send(now(), &message),
             Request::Events(queue) => self.events.push(queue),
-            Request::Audio(tap) => self.tell_receive(Message::Audio(tap)),
-            Request::Arrivals(tap) => self.tell_receive(Message::Arrivals(tap)),
+            Request::Tap(tap) => self.tell_receive(Message::Tap(tap)),
             Request::Stats(reply) => self.stats(reply),
             Request::Leave => control.leave(now()),
         }

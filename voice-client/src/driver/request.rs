@@ -2,11 +2,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::audio::{Frame, Tap};
+use super::Tapped;
 use crate::error::JoinError;
 use crate::event::Queue;
 use crate::info::{ConnectionInfo, VoiceServerUpdate, VoiceStateUpdate};
-use crate::media::Arrival;
 use crate::stats::Stats;
 
 /// What handles of a call say to its task. Large ones are boxed: the channel has room for 32 from the start.
@@ -19,8 +18,7 @@ pub(crate) enum Request {
     Speaking(u32),
     Send(Box<gateway::text::Message>),
     Events(Arc<Queue>),
-    Audio(Tap<Frame>),
-    Arrivals(Tap<Arrival>),
+    Tap(Tapped),
     Stats(oneshot::Sender<Stats>),
     Leave,
 }

@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_channel::mpsc as post;
 use model::UserId;
-use receive::Heard;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use super::inlet::Inlet;
+use super::taps::{Tapped, Taps};
 use super::time::{now, sleep_until};
-use crate::audio::{Frame, Tap};
 use crate::control::Generation;
-use crate::media::{Arrival, Inbound, Sink, Update};
+use crate::media::{Inbound, Update};
 use crate::stats::Received;
 
 /// The system's default holds some 166 packets.
@@ -34,8 +33,7 @@ pub(super) enum Message {
         socket: Arc<StdSocket>,
     },
     Update(Update),
-    Audio(Tap<Frame>),
-    Arrivals(Tap<Arrival>),
+    Tap(Tapped),
     Figures(oneshot::Sender<Figures>),
 }
 
@@ -80,31 +78,6 @@ pub(super) fn open(bind: IpAddr, server: SocketAddr) -> io::Result<StdSocket> {
     Ok(socket.into())
 }
 
-/// Where the receive task puts what it has: the consumers that are there.
-#[derive(Default)]
-struct Taps {
-    audio: Vec<Tap<Frame>>,
-    arrivals: Vec<Tap<Arrival>>,
-    lost: u64,
-}
-
-impl Sink for Taps {
-    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>) {
-        let lost = &mut self.lost;
-        self.audio.retain_mut(|tap| {
-            *lost += u64::from(!tap.push_with(|| Frame::new(now, user, heard)));
-            !tap.is_abandoned()
-        });
-    }
-
-    fn arrival(&mut self, arrival: Arrival) {
-        self.arrivals.retain_mut(|tap| {
-            tap.push_with(|| arrival);
-            !tap.is_abandoned()
-        });
-    }
-}
-
 /// Runs until every sender of messages is gone.
 #[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
 pub(super) fn run(
@@ -132,10 +105,9 @@ pub(super) fn run(
                         };
                     }
                     Ok(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
-                    Ok(Message::Audio(tap)) => taps.audio.push(tap),
-                    Ok(Message::Arrivals(tap)) => taps.arrivals.push(tap),
+                    Ok(Message::Tap(tap)) => taps.add(tap),
                     Ok(Message::Figures(reply)) => {
-                        let received = Received { consumer_lost: taps.lost, ..inbound.received() };
+                        let received = Received { consumer_lost: taps.lost(), ..inbound.received() };
                         let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
                         let _ = reply.send(Figures { received, heard, round_trip });
                     }

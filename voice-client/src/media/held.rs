@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model::{RtpTime, Seq, Ssrc, UserId};
+use model::UserId;
+
+use super::packet::Stamp;
 
 /// Packets held in all, two seconds of ten speakers.
 const PACKETS: usize = 1_000;
@@ -30,15 +32,12 @@ pub(super) enum Lacks {
     RightSecret,
 }
 
-/// One audio packet, its transport seal opened, and when it came.
+/// One audio packet, its transport seal opened.
 pub(super) struct Packet {
     pub(super) lacks: Lacks,
     /// Whose it is, if that is known already.
     pub(super) user: Option<UserId>,
-    pub(super) at: Instant,
-    pub(super) ssrc: Ssrc,
-    pub(super) seq: Seq,
-    pub(super) time: RtpTime,
+    pub(super) stamp: Stamp,
     pub(super) frame: Box<[u8]>,
 }
 
@@ -49,9 +48,9 @@ impl Held {
 
     /// Holds a packet, and tells `drop` of older ones that have to go for it.
     pub(super) fn push(&mut self, packet: Packet, mut drop: impl FnMut(Packet)) {
-        let ssrc = packet.ssrc;
-        if self.packets.iter().filter(|held| held.ssrc == ssrc).count() >= PACKETS_OF_ONE
-            && let Some(oldest) = self.packets.iter().position(|held| held.ssrc == ssrc)
+        let ssrc = packet.stamp.ssrc;
+        if self.packets.iter().filter(|held| held.stamp.ssrc == ssrc).count() >= PACKETS_OF_ONE
+            && let Some(oldest) = self.packets.iter().position(|held| held.stamp.ssrc == ssrc)
             && let Some(packet) = self.packets.remove(oldest)
         {
             self.bytes -= packet.frame.len();
@@ -86,7 +85,7 @@ impl Held {
 
     /// Tells `drop` of what has waited too long.
     pub(super) fn expire(&mut self, now: Instant, mut drop: impl FnMut(Packet)) {
-        while self.packets.front().is_some_and(|packet| now >= packet.at + self.patience) {
+        while self.packets.front().is_some_and(|packet| now >= packet.stamp.at + self.patience) {
             let Some(packet) = self.pop_front() else { return };
             drop(packet);
         }
@@ -100,7 +99,7 @@ impl Held {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.packets.front().map(|packet| packet.at + self.patience)
+        self.packets.front().map(|packet| packet.stamp.at + self.patience)
     }
 
     fn pop_front(&mut self) -> Option<Packet> {
@@ -112,6 +111,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use model::{RtpTime, Seq, Ssrc};
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(2);
@@ -126,10 +127,7 @@ mod tests {
         Packet {
             lacks: Lacks::User,
             user: None,
-            at,
-            ssrc: Ssrc(ssrc),
-            seq: Seq(seq),
-            time: RtpTime(0),
+            stamp: Stamp { at, ssrc: Ssrc(ssrc), seq: Seq(seq), time: RtpTime(0), marker: false, speaking: None },
             frame: vec![0; len].into(),
         }
     }
@@ -143,9 +141,9 @@ mod tests {
     fn take(held: &mut Held, ssrc: u32) -> Vec<u16> {
         let mut seqs = Vec::new();
         held.offer(
-            |packet| packet.ssrc == Ssrc(ssrc),
+            |packet| packet.stamp.ssrc == Ssrc(ssrc),
             |packet| {
-                seqs.push(packet.seq.0);
+                seqs.push(packet.stamp.seq.0);
                 None
             },
         );
@@ -171,7 +169,7 @@ mod tests {
         for seq in 0..6 {
             push(&mut held, packet(now, u32::from(seq % 2), seq, 100));
         }
-        held.offer(|packet| packet.ssrc == Ssrc(0), |packet| (packet.seq != Seq(2)).then_some(packet));
+        held.offer(|packet| packet.stamp.ssrc == Ssrc(0), |packet| (packet.stamp.seq != Seq(2)).then_some(packet));
         assert_eq!((take(&mut held, 0), take(&mut held, 1)), (vec![0, 4], vec![1, 3, 5]));
         assert_eq!(held.bytes, 0);
     }
@@ -206,7 +204,7 @@ mod tests {
         push(&mut held, packet(now + Duration::from_secs(1), 7, 2, 10));
         assert_eq!(held.poll_timeout(), Some(now + PATIENCE));
         let mut expired = Vec::new();
-        held.expire(now + PATIENCE, |packet| expired.push(packet.seq.0));
+        held.expire(now + PATIENCE, |packet| expired.push(packet.stamp.seq.0));
         assert_eq!(expired, [1]);
         assert_eq!(take(&mut held, 7), [2]);
     }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use crypto::{Backend, Opener};
 use dave::{Opened, Refusal};
-use model::{RtpTime, Seq, Ssrc, UserId};
+use model::{Ssrc, UserId};
 use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
 use super::openers::Openers;
+use super::packet::{AudioPacket, Stamp};
 use super::reports::Reports;
 use super::{Session, Update};
 use crate::config::Config;
@@ -74,26 +75,8 @@ impl From<&Config> for InboundSettings {
 pub trait Sink {
     /// 20 ms of one user's audio.
     fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
-    /// A packet of a known user, as it came.
-    fn arrival(&mut self, arrival: Arrival);
-}
-
-/// When and how an audio packet came, for those who look at the network rather than listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Arrival {
-    /// When it was received.
-    pub at: Instant,
-    /// Who sent it.
-    pub user: UserId,
-    /// The stream.
-    pub ssrc: Ssrc,
-    /// RTP sequence number.
-    pub seq: Seq,
-    /// RTP timestamp.
-    pub time: RtpTime,
-    /// Bytes of its Opus frame.
-    pub len: usize,
+    /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
+    fn packet(&mut self, packet: &AudioPacket<'_>);
 }
 
 impl Inbound {
@@ -168,13 +151,12 @@ impl Inbound {
         held.offer(
             |packet| match packet.user {
                 Some(of) => of == user,
-                None => people.get(&packet.ssrc.0) == Some(&user),
+                None => people.get(&packet.stamp.ssrc.0) == Some(&user),
             },
             |mut packet| match open(openers, received, now, user, &mut packet.frame) {
                 Ok(len) => {
-                    let Packet { at, ssrc, seq, time, frame, .. } = packet;
-                    sink.arrival(Arrival { at, user, ssrc, seq, time, len });
-                    receiver.push(at, ssrc, seq, time, frame.get(..len).unwrap_or_default());
+                    let frame = packet.frame.get(..len).unwrap_or_default();
+                    deliver(receiver, sink, &AudioPacket::new(user, packet.stamp, frame));
                     None
                 }
                 Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
@@ -233,6 +215,7 @@ impl Inbound {
             return;
         };
         let words = rtp::extension_words(packet, &header);
+        let profile = rtp::profile(packet, &header).filter(|profile| *profile == rtp::ONE_BYTE_PROFILE);
         let plaintext = packet.get_mut(header.clear_len()..end).unwrap_or_default();
         let Ok(body) = rtp::body(&header, words, plaintext) else {
             self.received.malformed += 1;
@@ -240,19 +223,14 @@ impl Inbound {
         };
         self.received.packets += 1;
         self.received.bytes += bytes;
-        let frame = &mut plaintext[body.payload];
-        let rtp::Header { ssrc, seq, time, .. } = header;
+        let (extension, rest) = plaintext.split_at_mut(body.extension.end);
+        let speaking = profile.and_then(|_| speaking_flags(extension));
+        let frame = &mut rest[body.payload.start - body.extension.end..body.payload.end - body.extension.end];
+        let rtp::Header { ssrc, seq, time, marker, .. } = header;
+        let stamp = Stamp { at: now, ssrc, seq, time, marker, speaking };
         self.received.padding += u64::from(frame.is_empty());
         let Some(&user) = self.people.get(&ssrc.0) else {
-            return self.hold(Packet {
-                lacks: Lacks::User,
-                user: None,
-                at: now,
-                ssrc,
-                seq,
-                time,
-                frame: (&*frame).into(),
-            });
+            return self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
         };
         let opened = self.received.opened;
         match open(&mut self.openers, &mut self.received, now, user, frame) {
@@ -261,15 +239,11 @@ impl Inbound {
                 if self.received.opened > opened {
                     self.hope.renew(now);
                 }
-                sink.arrival(Arrival { at: now, user, ssrc, seq, time, len });
-                self.receiver.push(now, ssrc, seq, time, frame.get(..len).unwrap_or_default());
+                let frame = frame.get(..len).unwrap_or_default();
+                deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
             }
             Err(None) => {}
-            Err(Some(lacks)) => {
-                let user = Some(user);
-                let packet = Packet { lacks, user, at: now, ssrc, seq, time, frame: (&*frame).into() };
-                self.hold(packet);
-            }
+            Err(Some(lacks)) => self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() }),
         }
     }
 
@@ -358,6 +332,17 @@ impl Inbound {
     }
 }
 
+/// Discord's speaking flags, from the body of a header extension in the one-byte form.
+fn speaking_flags(extension: &[u8]) -> Option<u8> {
+    rtp::elements(extension).find(|element| element.id == rtp::SPEAKING)?.data.first().copied()
+}
+
+/// Hands an opened packet to who wants packets, and to the jitter buffer.
+fn deliver(receiver: &mut Receiver, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
+    sink.packet(packet);
+    receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
+}
+
 /// Opens a frame end to end, in place; returns how long it is now. What is refused is as it was: `Some` says what it
 /// might be waiting for.
 fn open(
@@ -411,7 +396,7 @@ impl Hope {
     fn lose(&mut self, received: &mut Received, packet: &Packet) {
         count_lost(received, packet.lacks);
         // What came before the group moved on says nothing about where it is now.
-        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.at > renewed) {
+        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.stamp.at > renewed) {
             self.lost += 1;
         }
     }

@@ -12,6 +12,7 @@ mod held;
 mod inbound;
 mod openers;
 mod outbound;
+mod packet;
 mod reports;
 
 use crypto::{Key, Mode};
@@ -19,8 +20,9 @@ use mixer::{Ended, Track, TrackEvent, TrackId};
 use model::{RtpTime, Seq, Ssrc, UserId};
 
 pub use command::{Command, Removed};
-pub use inbound::{Arrival, Inbound, InboundSettings, Sink};
+pub use inbound::{Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
+pub use packet::{Arrival, AudioPacket};
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;

@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::control::{Control, Done, Keys, Settings};
 use crate::error::{Closed, JoinError};
 use crate::event::Event;
-use crate::media::{Arrival, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Update};
+use crate::media::{
+    Arrival, AudioPacket, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Update,
+};
 
 pub(super) struct Peer {
     pub(super) user: UserId,
@@ -85,8 +87,8 @@ impl Sink for Ears {
         self.kinds.entry(user).or_default().push(heard.kind);
     }
 
-    fn arrival(&mut self, arrival: Arrival) {
-        self.arrivals.push(arrival);
+    fn packet(&mut self, packet: &AudioPacket<'_>) {
+        self.arrivals.push(packet.into());
     }
 }
 
