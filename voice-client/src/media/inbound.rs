@@ -12,6 +12,7 @@ use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
+use super::hope::{Hope, count_lost};
 use super::openers::Openers;
 use super::packet::{AudioPacket, Stamp};
 use super::reports::Reports;
@@ -24,6 +25,8 @@ use crate::stats::Received;
 const MAX_PEOPLE: usize = 4_096;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
+/// Frames of a stream that are tried with the keys of everybody, as long as they are held.
+const TRIALS: usize = 3;
 /// How often secrets are looked at that may have had their time.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
@@ -138,30 +141,55 @@ impl Inbound {
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(&ssrc.0) {
-            self.people.pop_first();
-        }
-        self.people.insert(ssrc.0, user);
+        name(&mut self.people, ssrc, user);
         self.offer(now, user, sink);
     }
 
-    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before.
+    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before. What nobody is known
+    /// to send is theirs when their key opens it.
     fn offer(&mut self, now: Instant, user: UserId, sink: &mut impl Sink) {
         let Self { held, people, openers, received, receiver, .. } = self;
         held.offer(
-            |packet| match packet.user {
-                Some(of) => of == user,
-                None => people.get(&packet.stamp.ssrc.0) == Some(&user),
-            },
-            |mut packet| match open(openers, received, now, user, &mut packet.frame) {
-                Ok(len) => {
-                    let frame = packet.frame.get(..len).unwrap_or_default();
-                    deliver(receiver, sink, &AudioPacket::new(user, packet.stamp, frame));
-                    None
+            |packet| packet.user.is_none_or(|of| of == user),
+            |mut packet| {
+                let ssrc = packet.stamp.ssrc;
+                let opened = match (packet.user, people.get(&ssrc.0)) {
+                    (None, Some(of)) if *of != user => return Some(packet),
+                    (None, None) => {
+                        let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
+                        name(people, ssrc, user);
+                        received.opened += 1;
+                        Ok(len)
+                    }
+                    _ => open(openers, received, now, user, &mut packet.frame),
+                };
+                match opened {
+                    Ok(len) => {
+                        let frame = packet.frame.get(..len).unwrap_or_default();
+                        deliver(receiver, sink, &AudioPacket::new(user, packet.stamp, frame));
+                        None
+                    }
+                    Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
                 }
-                Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
             },
         );
+    }
+
+    /// Whose key opens a frame of a stream that nobody is known to send, or not who is said to: DAVE proves the sender, and
+    /// the announcement may come later, or be old. The frame is opened in place. Only the first frames of a stream that
+    /// nobody can open are tried with everybody's keys.
+    fn recognise(&mut self, now: Instant, stamp: Stamp, frame: &mut [u8], sink: &mut impl Sink) -> bool {
+        let known = self.people.get(&stamp.ssrc.0).copied();
+        if self.held.count(stamp.ssrc) >= TRIALS {
+            return false;
+        }
+        let Some((user, len)) = self.openers.recognise(now, known, frame) else { return false };
+        self.received.opened += 1;
+        self.hope.renew(now);
+        self.attribute(now, stamp.ssrc, user, sink);
+        let frame = frame.get(..len).unwrap_or_default();
+        deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
+        true
     }
 
     fn forget(&mut self, user: UserId) {
@@ -230,7 +258,10 @@ impl Inbound {
         let stamp = Stamp { at: now, ssrc, seq, time, marker, speaking };
         self.received.padding += u64::from(frame.is_empty());
         let Some(&user) = self.people.get(&ssrc.0) else {
-            return self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
+            if !self.recognise(now, stamp, frame, sink) {
+                self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
+            }
+            return;
         };
         let opened = self.received.opened;
         match open(&mut self.openers, &mut self.received, now, user, frame) {
@@ -243,7 +274,11 @@ impl Inbound {
                 deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
             }
             Err(None) => {}
-            Err(Some(lacks)) => self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() }),
+            Err(Some(lacks)) => {
+                if !self.recognise(now, stamp, frame, sink) {
+                    self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() });
+                }
+            }
         }
     }
 
@@ -332,6 +367,14 @@ impl Inbound {
     }
 }
 
+/// Ties a stream to a user.
+fn name(people: &mut BTreeMap<u32, UserId>, ssrc: Ssrc, user: UserId) {
+    if people.len() >= MAX_PEOPLE && !people.contains_key(&ssrc.0) {
+        people.pop_first();
+    }
+    people.insert(ssrc.0, user);
+}
+
 /// Discord's speaking flags, from the body of a header extension in the one-byte form.
 fn speaking_flags(extension: &[u8]) -> Option<u8> {
     rtp::elements(extension).find(|element| element.id == rtp::SPEAKING)?.data.first().copied()
@@ -376,37 +419,4 @@ fn open(
     };
     *counted += 1;
     Ok(frame.len())
-}
-
-/// Whether anything of anybody can still be opened.
-#[derive(Default)]
-struct Hope {
-    /// The last time that a frame was opened, or a secret came.
-    renewed: Option<Instant>,
-    /// Frames that came later than that, and no secret has opened, nor will.
-    lost: u64,
-}
-
-impl Hope {
-    fn renew(&mut self, now: Instant) {
-        *self = Self { renewed: Some(now), lost: 0 };
-    }
-
-    /// A held packet is given up.
-    fn lose(&mut self, received: &mut Received, packet: &Packet) {
-        count_lost(received, packet.lacks);
-        // What came before the group moved on says nothing about where it is now.
-        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.stamp.at > renewed) {
-            self.lost += 1;
-        }
-    }
-}
-
-/// Counts a packet that is given up.
-fn count_lost(received: &mut Received, lacks: Lacks) {
-    match lacks {
-        Lacks::User => received.unattributed += 1,
-        Lacks::Secret => received.no_key += 1,
-        Lacks::RightSecret => received.undecryptable += 1,
-    }
 }
