@@ -8,6 +8,7 @@ use std::time::Duration;
 use crypto::{Backend, Mode};
 use dave::Identity;
 use model::UserId;
+use receive::speech::Sensitivity;
 
 use crate::dialer::Dialer;
 use crate::encoder::EncoderSettings;
@@ -52,6 +53,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// How long packets wait for the user of their SSRC to be known, or for their sender's key.
     pub hold: Duration,
+    /// What is loud enough to be speech, for [`Event::Speech`](crate::Event::Speech).
+    pub sensitivity: Sensitivity,
     /// Join deafened: incoming audio is dropped.
     pub deaf: bool,
     /// Join muted: nothing is sent.
@@ -204,6 +207,7 @@ impl Default for Config {
             receive: receive::Config::default(),
             keepalive: Duration::from_secs(5),
             hold: Duration::from_secs(2),
+            sensitivity: Sensitivity::default(),
             deaf: false,
             mute: false,
             mute_holds: false,
@@ -250,6 +254,7 @@ setters!(Config {
     receive: receive::Config,
     keepalive: Duration,
     hold: Duration,
+    sensitivity: Sensitivity,
     deaf: bool,
     mute: bool,
     mute_holds: bool,

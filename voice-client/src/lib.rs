@@ -44,7 +44,7 @@ pub use event::{Event, Events, Recovery};
 pub use identity::KeyFolder;
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
-pub use media::Arrival;
+pub use media::{Arrival, Speech};
 pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
@@ -65,3 +65,4 @@ pub use mixer::effects;
 pub use mixer::prefetch::{Flushed, Loops, PushConfig as AgentConfig, PushError};
 pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};
+pub use receive::speech;

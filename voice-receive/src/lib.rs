@@ -10,6 +10,7 @@ mod playout;
 mod receiver;
 pub mod record;
 mod speaker;
+pub mod speech;
 mod stats;
 
 pub use config::{Config, Decode};

@@ -233,6 +233,7 @@ impl Running {
             udp::Said::Discovery(datagram) => self.control.handle_discovery(now(), generation, &datagram),
             udp::Said::Failed(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
             udp::Said::Hopeless => self.control.handle_hopeless(now()),
+            udp::Said::Speech(speech) => self.emit(&Event::Speech(speech)),
             udp::Said::Loss(percent) => self.place.beat().command(Command::Loss(percent)),
         }
     }

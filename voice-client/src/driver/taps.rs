@@ -4,7 +4,7 @@ use model::UserId;
 use receive::Heard;
 
 use crate::audio::{Frame, Tap};
-use crate::media::{Arrival, AudioPacket, Sink};
+use crate::media::{Arrival, AudioPacket, Sink, Speech};
 
 /// Somebody who wants what a call receives.
 pub(crate) enum Tapped {
@@ -17,6 +17,7 @@ pub(crate) enum Tapped {
 pub(super) struct Taps {
     audio: Vec<Tap<Frame>>,
     arrivals: Vec<Tap<Arrival>>,
+    speech: Vec<Speech>,
     lost: u64,
 }
 
@@ -26,6 +27,11 @@ impl Taps {
             Tapped::Audio(tap) => self.audio.push(tap),
             Tapped::Arrivals(tap) => self.arrivals.push(tap),
         }
+    }
+
+    /// Who has started or stopped speaking since this was last asked.
+    pub(super) fn speech(&mut self) -> impl Iterator<Item = Speech> {
+        self.speech.drain(..)
     }
 
     /// Frames that consumers were too slow for.
@@ -48,5 +54,9 @@ impl Sink for Taps {
             tap.push_with(|| packet.into());
             !tap.is_abandoned()
         });
+    }
+
+    fn speech(&mut self, speech: Speech) {
+        self.speech.push(speech);
     }
 }

@@ -15,7 +15,7 @@ use super::inlet::Inlet;
 use super::taps::{Tapped, Taps};
 use super::time::{now, sleep_until};
 use crate::control::Generation;
-use crate::media::{Inbound, Update};
+use crate::media::{Inbound, Speech, Update};
 use crate::stats::Received;
 
 /// The system's default holds some 166 packets.
@@ -53,6 +53,8 @@ pub(super) enum Said {
     Hopeless,
     /// So many percent of what we send are lost.
     Loss(u8),
+    /// Somebody starts or stops speaking.
+    Speech(Speech),
 }
 
 /// What the receive task has counted.
@@ -130,6 +132,9 @@ pub(super) fn run(
             }
             if let Some(percent) = inbound.poll_loss() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Loss(percent) });
+            }
+            for speech in taps.speech() {
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Speech(speech) });
             }
             while let Some(ping) = inbound.poll_ping() {
                 if let Some(socket) = &socket {

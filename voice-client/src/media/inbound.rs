@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crypto::{Backend, Opener};
 use dave::{Opened, Refusal};
 use model::{Ssrc, UserId};
+use receive::speech::Sensitivity;
 use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
@@ -15,13 +16,13 @@ use super::held::{Held, Lacks, Packet};
 use super::hope::{Hope, count_lost};
 use super::openers::Openers;
 use super::packet::{AudioPacket, Stamp};
+use super::people::{People, Speech};
 use super::reports::Reports;
 use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
 
-/// SSRCs that are attributed at a time, and users whose figures are kept when they are gone; more than any channel has
-/// speakers.
+/// Users whose figures are kept when they are gone; more than any channel has speakers.
 const MAX_PEOPLE: usize = 4_096;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -40,7 +41,7 @@ pub struct Inbound {
     swept: Option<Instant>,
     /// Whether there is still hope in the keys that are there.
     hope: Hope,
-    people: BTreeMap<u32, UserId>,
+    people: People,
     receiver: Receiver,
     held: Held,
     deaf: bool,
@@ -63,14 +64,16 @@ pub struct InboundSettings {
     pub keepalive: Duration,
     /// How long packets wait for the user of their SSRC.
     pub hold: Duration,
+    /// What is loud enough to be speech.
+    pub sensitivity: Sensitivity,
 }
 
 impl From<&Config> for InboundSettings {
     fn from(config: &Config) -> Self {
-        let Config { backend, deaf, keepalive, hold, .. } = *config;
+        let Config { backend, deaf, keepalive, hold, sensitivity, .. } = *config;
         let bounded = |duration: Duration| duration.min(LONGEST);
         let (keepalive, hold) = (bounded(keepalive), bounded(hold));
-        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold }
+        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold, sensitivity }
     }
 }
 
@@ -80,6 +83,8 @@ pub trait Sink {
     fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
     /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
     fn packet(&mut self, packet: &AudioPacket<'_>);
+    /// Somebody starts or stops speaking.
+    fn speech(&mut self, speech: Speech);
 }
 
 impl Inbound {
@@ -92,7 +97,7 @@ impl Inbound {
             openers: Openers::new(),
             swept: None,
             hope: Hope::default(),
-            people: BTreeMap::new(),
+            people: People::new(settings.sensitivity),
             held: Held::new(settings.hold),
             settings,
             keepalive: None,
@@ -106,10 +111,10 @@ impl Inbound {
     pub fn update(&mut self, now: Instant, update: &Update, sink: &mut impl Sink) {
         match update {
             Update::Session(session) => self.attach(now, session),
-            Update::Detach => self.detach(),
+            Update::Detach => self.detach(sink),
             Update::Deaf(deaf) => self.deaf = *deaf,
             Update::Speaker { ssrc, user } => self.attribute(now, *ssrc, *user, sink),
-            Update::Gone(user) => self.forget(*user),
+            Update::Gone(user) => self.forget(*user, sink),
             Update::Dave(update) => {
                 if let Some(user) = self.openers.update(now, update) {
                     self.hope.renew(now);
@@ -127,7 +132,7 @@ impl Inbound {
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
-    fn detach(&mut self) {
+    fn detach(&mut self, sink: &mut impl Sink) {
         self.opener = None;
         self.keepalive = None;
         self.openers.detach();
@@ -135,13 +140,13 @@ impl Inbound {
         let received = &mut self.received;
         self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.
-        for user in self.people.values().copied().collect::<Vec<_>>() {
-            self.forget(user);
+        for user in self.people.streams().map(|(_, user)| user).collect::<Vec<_>>() {
+            self.forget(user, sink);
         }
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        name(&mut self.people, ssrc, user);
+        self.people.name(ssrc, user);
         self.offer(now, user, sink);
     }
 
@@ -153,11 +158,11 @@ impl Inbound {
             |packet| packet.user.is_none_or(|of| of == user),
             |mut packet| {
                 let ssrc = packet.stamp.ssrc;
-                let opened = match (packet.user, people.get(&ssrc.0)) {
-                    (None, Some(of)) if *of != user => return Some(packet),
+                let opened = match (packet.user, people.user(ssrc)) {
+                    (None, Some(of)) if of != user => return Some(packet),
                     (None, None) => {
                         let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
-                        name(people, ssrc, user);
+                        people.name(ssrc, user);
                         received.opened += 1;
                         Ok(len)
                     }
@@ -166,7 +171,7 @@ impl Inbound {
                 match opened {
                     Ok(len) => {
                         let frame = packet.frame.get(..len).unwrap_or_default();
-                        deliver(receiver, sink, &AudioPacket::new(user, packet.stamp, frame));
+                        deliver(receiver, people, sink, &AudioPacket::new(user, packet.stamp, frame));
                         None
                     }
                     Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
@@ -179,7 +184,7 @@ impl Inbound {
     /// the announcement may come later, or be old. The frame is opened in place. Only the first frames of a stream that
     /// nobody can open are tried with everybody's keys.
     fn recognise(&mut self, now: Instant, stamp: Stamp, frame: &mut [u8], sink: &mut impl Sink) -> bool {
-        let known = self.people.get(&stamp.ssrc.0).copied();
+        let known = self.people.user(stamp.ssrc);
         if self.held.count(stamp.ssrc) >= TRIALS {
             return false;
         }
@@ -188,21 +193,22 @@ impl Inbound {
         self.hope.renew(now);
         self.attribute(now, stamp.ssrc, user, sink);
         let frame = frame.get(..len).unwrap_or_default();
-        deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
+        deliver(&mut self.receiver, &mut self.people, sink, &AudioPacket::new(user, stamp, frame));
         true
     }
 
-    fn forget(&mut self, user: UserId) {
-        let streams: Vec<u32> = self.people.iter().filter(|(_, u)| **u == user).map(|(ssrc, _)| *ssrc).collect();
-        for ssrc in streams {
-            self.people.remove(&ssrc);
-            if let Some(stats) = self.receiver.stats(Ssrc(ssrc)) {
+    fn forget(&mut self, user: UserId, sink: &mut impl Sink) {
+        while let Some((ssrc, speech)) = self.people.forget_one(user) {
+            if let Some(speech) = speech {
+                sink.speech(speech);
+            }
+            if let Some(stats) = self.receiver.stats(ssrc) {
                 self.past.entry(user).or_default().merge(&stats);
                 if self.past.len() > MAX_PEOPLE {
                     self.past.pop_first();
                 }
             }
-            self.receiver.forget(Ssrc(ssrc));
+            self.receiver.forget(ssrc);
         }
     }
 
@@ -257,7 +263,7 @@ impl Inbound {
         let rtp::Header { ssrc, seq, time, marker, .. } = header;
         let stamp = Stamp { at: now, ssrc, seq, time, marker, speaking };
         self.received.padding += u64::from(frame.is_empty());
-        let Some(&user) = self.people.get(&ssrc.0) else {
+        let Some(user) = self.people.user(ssrc) else {
             if !self.recognise(now, stamp, frame, sink) {
                 self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
             }
@@ -271,7 +277,7 @@ impl Inbound {
                     self.hope.renew(now);
                 }
                 let frame = frame.get(..len).unwrap_or_default();
-                deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
+                deliver(&mut self.receiver, &mut self.people, sink, &AudioPacket::new(user, stamp, frame));
             }
             Err(None) => {}
             Err(Some(lacks)) => {
@@ -308,11 +314,13 @@ impl Inbound {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_timeout(now);
         }
+        self.people.handle_timeout(now, |speech| sink.speech(speech));
         // Play-out has a clock of its own: not every timeout is a tick.
         if self.receiver.poll_timeout().is_some_and(|due| due <= now) {
-            let people = &self.people;
+            let people = &mut self.people;
             self.receiver.tick(now, &mut |heard: Heard<'_>| {
-                if let Some(&user) = people.get(&heard.ssrc.0) {
+                if let Some((user, speech)) = people.heard(now, &heard) {
+                    speech.into_iter().for_each(|speech| sink.speech(speech));
                     sink.audio(now, user, &heard);
                 }
             });
@@ -322,7 +330,10 @@ impl Inbound {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
-        [self.receiver.poll_timeout(), self.held.poll_timeout(), keepalive].into_iter().flatten().min()
+        [self.receiver.poll_timeout(), self.held.poll_timeout(), self.people.poll_timeout(), keepalive]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
@@ -358,21 +369,13 @@ impl Inbound {
     /// Figures of every user heard so far.
     pub fn heard(&self) -> BTreeMap<UserId, receive::Stats> {
         let mut heard = self.past.clone();
-        for (ssrc, user) in &self.people {
-            if let Some(stats) = self.receiver.stats(Ssrc(*ssrc)) {
-                heard.entry(*user).or_default().merge(&stats);
+        for (ssrc, user) in self.people.streams() {
+            if let Some(stats) = self.receiver.stats(ssrc) {
+                heard.entry(user).or_default().merge(&stats);
             }
         }
         heard
     }
-}
-
-/// Ties a stream to a user.
-fn name(people: &mut BTreeMap<u32, UserId>, ssrc: Ssrc, user: UserId) {
-    if people.len() >= MAX_PEOPLE && !people.contains_key(&ssrc.0) {
-        people.pop_first();
-    }
-    people.insert(ssrc.0, user);
 }
 
 /// Discord's speaking flags, from the body of a header extension in the one-byte form.
@@ -381,7 +384,10 @@ fn speaking_flags(extension: &[u8]) -> Option<u8> {
 }
 
 /// Hands an opened packet to who wants packets, and to the jitter buffer.
-fn deliver(receiver: &mut Receiver, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
+fn deliver(receiver: &mut Receiver, people: &mut People, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
+    if let Some(speech) = people.packet(packet) {
+        sink.speech(speech);
+    }
     sink.packet(packet);
     receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
 }

@@ -14,6 +14,7 @@ mod inbound;
 mod openers;
 mod outbound;
 mod packet;
+mod people;
 mod reports;
 
 use crypto::{Key, Mode};
@@ -24,6 +25,7 @@ pub use command::{Command, Removed};
 pub use inbound::{Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
 pub use packet::{Arrival, AudioPacket};
+pub use people::Speech;
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;

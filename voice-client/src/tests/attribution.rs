@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use loopback::{Cue, Impairment};
 use mixer::generate::Tone;
+use receive::speech::Change;
 
 use super::world::{World, pitch, user};
 use crate::config::Config;
@@ -84,4 +85,40 @@ fn audio_that_came_before_its_sender_was_known_is_attributed_later() {
     assert_eq!(arrivals.len(), 56, "from the first packet on");
     assert!(arrivals.windows(2).all(|pair| pair[0].at < pair[1].at), "as they came");
     assert_eq!(world.peers[0].inbound.received().unattributed, 0);
+}
+
+#[test]
+fn speech_starts_and_stops_on_the_clock_of_its_stream() {
+    let mut world = World::encrypted(303);
+    for id in [10, 11] {
+        let peer = world.add(id, &Config::default(), Impairment::default());
+        world.join(peer);
+    }
+    world.run(SECOND);
+    for _ in 0..2 {
+        speak(&mut world, 1, 440.0);
+    }
+    let speech = &world.peers[0].ears.speech;
+    let times: Vec<_> = speech
+        .iter()
+        .map(|speech| match speech.change {
+            Change::Started(time) => ("started", time.0),
+            Change::Stopped(time) => ("stopped", time.0),
+        })
+        .collect();
+    assert_eq!(times.iter().map(|(what, _)| *what).collect::<Vec<_>>(), ["started", "stopped", "started", "stopped"]);
+    for spurt in times.chunks(2) {
+        // The encoder is 312 samples late: the last of them are in a packet more.
+        assert_eq!(spurt[1].1.wrapping_sub(spurt[0].1), 101 * 960);
+    }
+    assert!(speech.iter().all(|speech| speech.user == user(11)));
+    // Who leaves in the middle of a word has stopped as well.
+    world.play(1, Tone::new(440.0, 0.5, Some(2 * SECOND)));
+    world.run(SECOND);
+    let now = world.now;
+    world.peers[1].control.leave(now);
+    world.run(SECOND);
+    let speech = &world.peers[0].ears.speech;
+    assert_eq!(speech.len(), 6);
+    assert!(matches!(speech[5].change, Change::Stopped(_)));
 }

@@ -19,7 +19,7 @@ use crate::control::{Control, Done, Keys, Settings};
 use crate::error::{Closed, JoinError};
 use crate::event::Event;
 use crate::media::{
-    Arrival, AudioPacket, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Update,
+    Arrival, AudioPacket, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Speech, Update,
 };
 
 pub(super) struct Peer {
@@ -79,6 +79,7 @@ pub(super) struct Ears {
     pub(super) pcm: BTreeMap<UserId, Vec<f32>>,
     pub(super) kinds: BTreeMap<UserId, Vec<Kind>>,
     pub(super) arrivals: Vec<Arrival>,
+    pub(super) speech: Vec<Speech>,
 }
 
 impl Sink for Ears {
@@ -89,6 +90,10 @@ impl Sink for Ears {
 
     fn packet(&mut self, packet: &AudioPacket<'_>) {
         self.arrivals.push(packet.into());
+    }
+
+    fn speech(&mut self, speech: Speech) {
+        self.speech.push(speech);
     }
 }
 
