@@ -69,7 +69,7 @@ impl Detector {
         let needed = self.sensitivity.threshold.max(self.noise + self.sensitivity.above_noise);
         self.speaking = level >= if self.speaking { needed - HYSTERESIS } else { needed };
         // What is heard from the start on may be speech as well as noise: the estimate comes from below.
-        self.noise = level.min(self.noise + RISE).min(LOUDEST_NOISE).max(SILENCE);
+        self.noise = level.min(self.noise + RISE).clamp(SILENCE, LOUDEST_NOISE);
         self.speaking
     }
 }
