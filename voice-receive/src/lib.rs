@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod away;
 mod config;
 mod decode;
 mod heard;
@@ -12,9 +13,11 @@ pub mod record;
 mod speaker;
 pub mod speech;
 mod stats;
+mod stream;
 
 pub use config::{Config, Decode};
 pub use heard::{Heard, Kind, Mix};
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;
+pub use speaker::Speaker;
 pub use stats::Stats;
