@@ -102,6 +102,7 @@ impl Call {
             self.packets += count;
             self.now += FRAME;
             self.inbound.handle_timeout(self.now, &mut Deaf);
+            self.inbound.tick(self.now, &mut Deaf);
         }
         time
     }

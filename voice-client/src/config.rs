@@ -71,6 +71,9 @@ pub struct Config {
     pub loudness: Option<f32>,
     /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
+    /// Most threads that decode, shared by all calls of a client, for calls with more speakers than their own task can keep up
+    /// with; by default as many as the machine runs at once. None is started before that.
+    pub max_decoders: usize,
     /// Most clock threads, shared by all calls of a client; by default as many as the machine runs at once. There is one at first;
     /// when it is busy for more than 55 % of a second, or late, calls move to others.
     pub clock_threads: usize,
@@ -215,6 +218,7 @@ impl Default for Config {
             read_ahead: Duration::from_millis(250),
             loudness: None,
             max_readers: 64,
+            max_decoders: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             clock_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             realtime: false,
             audio_queue: 128,
@@ -262,6 +266,7 @@ setters!(Config {
     read_ahead: Duration,
     loudness: Option<f32>,
     max_readers: usize,
+    max_decoders: usize,
     clock_threads: usize,
     realtime: bool,
     audio_queue: usize,

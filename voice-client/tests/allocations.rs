@@ -159,6 +159,9 @@ fn a_thousand_packets_received() {
                 let now = start + FRAME * number as u32;
                 assert!(!inbound.handle_datagram(now, &mut wire[number], &mut ears), "nothing of IP discovery");
                 inbound.handle_timeout(now, &mut ears);
+                if inbound.poll_tick().is_some_and(|due| due <= now) {
+                    inbound.tick(now, &mut ears);
+                }
                 pings += u32::from(inbound.poll_ping().is_some());
             }
         };

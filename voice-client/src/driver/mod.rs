@@ -3,6 +3,7 @@
 
 mod airing;
 mod clock;
+mod decode;
 mod dial;
 mod inlet;
 mod reader;
@@ -37,6 +38,7 @@ use crate::stats::Stats;
 pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
 pub(crate) use clock::{Beat, Clock, Place};
 pub use clock::{ClockStats, ClockThread, Realtime};
+pub(crate) use decode::Decoders;
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
@@ -56,6 +58,7 @@ pub(crate) struct CallTask {
     pub(crate) orders: post::UnboundedReceiver<Order>,
     pub(crate) place: Place,
     pub(crate) inbound: crate::media::Inbound,
+    pub(crate) decoders: Arc<Decoders>,
     pub(crate) requests: post::UnboundedReceiver<Request>,
     pub(crate) notices: post::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
@@ -92,12 +95,12 @@ struct Running {
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     // Not an async function, which would hold its argument beside what is made of it, for as long as the call lasts.
-    let CallTask { config, dialer, link, control, player, mut orders, place, inbound, .. } = task;
+    let CallTask { config, dialer, link, control, player, mut orders, place, inbound, decoders, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
     let (receive, messages) = post::unbounded();
     let (done, mut works) = post::unbounded();
     let (report, mut discovery) = post::unbounded();
-    let receiving = tokio::spawn(udp::run(inbound, messages, report));
+    let receiving = tokio::spawn(udp::run(inbound, decoders.play_out(), messages, report));
     let (inbox, mut incoming) = Ws::channel();
     let (hold, closing_player) = (config.mute_holds, Closing(player.clone()));
     let mut running = Running {

@@ -11,6 +11,7 @@ use model::UserId;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
+use super::decode::PlayOut;
 use super::inlet::Inlet;
 use super::taps::{Tapped, Taps};
 use super::time::{now, sleep_until};
@@ -84,6 +85,7 @@ pub(super) fn open(bind: IpAddr, server: SocketAddr) -> io::Result<StdSocket> {
 #[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
 pub(super) fn run(
     mut inbound: Inbound,
+    mut play_out: PlayOut,
     mut messages: post::UnboundedReceiver<Message>,
     control: post::UnboundedSender<Incoming>,
 ) -> impl Future<Output = ()> {
@@ -92,7 +94,7 @@ pub(super) fn run(
         let mut generation = 0;
         let mut taps = Taps::default();
         loop {
-            let deadline = inbound.poll_timeout();
+            let deadline = [inbound.poll_timeout(), inbound.poll_tick()].into_iter().flatten().min();
             tokio::select! {
                 message = messages.recv() => match message {
                     Err(_) => return,
@@ -126,6 +128,9 @@ pub(super) fn run(
             let now = now();
             if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 inbound.handle_timeout(now, &mut taps);
+            }
+            if inbound.poll_tick().is_some_and(|due| due <= now) {
+                play_out.tick(&mut inbound, now, &mut taps).await;
             }
             if inbound.poll_hopeless() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Hopeless });

@@ -9,7 +9,7 @@ use crypto::{Backend, Opener};
 use dave::{Opened, Refusal};
 use model::{Ssrc, UserId};
 use receive::speech::Sensitivity;
-use receive::{Heard, Receiver};
+use receive::{Heard, Receiver, Rendered, Speaker};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
@@ -303,7 +303,7 @@ impl Inbound {
         self.reports.handle(packet.get(..end).unwrap_or_default());
     }
 
-    /// Plays out what is due, and lets go of what has waited too long.
+    /// Lets go of what has waited too long, notices who has fallen silent, and pings.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
         if self.swept.is_none_or(|swept| now >= swept + SWEEP) {
             self.swept = Some(now);
@@ -315,25 +315,41 @@ impl Inbound {
             keepalive.handle_timeout(now);
         }
         self.people.handle_timeout(now, |speech| sink.speech(speech));
-        // Play-out has a clock of its own: not every timeout is a tick.
-        if self.receiver.poll_timeout().is_some_and(|due| due <= now) {
-            let people = &mut self.people;
-            self.receiver.tick(now, &mut |heard: Heard<'_>| {
-                if let Some((user, speech)) = people.heard(now, &heard) {
-                    speech.into_iter().for_each(|speech| sink.speech(speech));
-                    sink.audio(now, user, &heard);
-                }
-            });
+    }
+
+    /// When the next 20 ms are to be played out: a clock of its own.
+    pub fn poll_tick(&self) -> Option<Instant> {
+        self.receiver.poll_timeout()
+    }
+
+    /// Plays out the next 20 ms of everybody who is active.
+    pub fn tick(&mut self, now: Instant, sink: &mut impl Sink) {
+        let people = &mut self.people;
+        self.receiver.tick(now, &mut |heard| deliver_heard(people, sink, now, &heard));
+    }
+
+    /// Takes out who is to be played out now, to be ticked elsewhere: see [`Receiver::take_due`].
+    pub fn take_due(&mut self, now: Instant, due: &mut Vec<Speaker>) {
+        self.receiver.take_due(now, due);
+    }
+
+    /// Hands on what they gave out there.
+    pub fn deliver(&mut self, now: Instant, rendered: &Rendered, sink: &mut impl Sink) {
+        rendered.iter().for_each(|heard| deliver_heard(&mut self.people, sink, now, &heard));
+    }
+
+    /// Takes them back. Those of `names` who do not come back are made anew with their next packet.
+    pub fn give_back(&mut self, now: Instant, speakers: impl ExactSizeIterator<Item = Speaker>, names: &[Ssrc]) {
+        if speakers.len() < names.len() {
+            names.iter().for_each(|ssrc| self.receiver.forget(*ssrc));
         }
+        self.receiver.give_back(now, speakers);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
-        [self.receiver.poll_timeout(), self.held.poll_timeout(), self.people.poll_timeout(), keepalive]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.held.poll_timeout(), self.people.poll_timeout(), keepalive].into_iter().flatten().min()
     }
 
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
@@ -390,6 +406,13 @@ fn deliver(receiver: &mut Receiver, people: &mut People, sink: &mut impl Sink, p
     }
     sink.packet(packet);
     receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
+}
+
+/// Hands 20 ms of somebody on.
+fn deliver_heard(people: &mut People, sink: &mut impl Sink, now: Instant, heard: &Heard<'_>) {
+    let Some((user, speech)) = people.heard(now, heard) else { return };
+    speech.into_iter().for_each(|speech| sink.speech(speech));
+    sink.audio(now, user, heard);
 }
 
 /// Opens a frame end to end, in place; returns how long it is now. What is refused is as it was: `Some` says what it

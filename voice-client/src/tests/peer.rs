@@ -160,6 +160,9 @@ impl Peer {
         if self.inbound.poll_timeout().is_some_and(|at| at <= now) {
             self.inbound.handle_timeout(now, &mut self.ears);
         }
+        if self.inbound.poll_tick().is_some_and(|at| at <= now) {
+            self.inbound.tick(now, &mut self.ears);
+        }
         while let Some(ping) = self.inbound.poll_ping() {
             self.up.push(now, ping.to_vec());
         }
