@@ -155,6 +155,7 @@ impl Control {
     pub(super) fn drop_session(&mut self) {
         self.hang_up(NORMAL);
         self.up_since = None;
+        self.rediscovery = None;
         if self.live.take().is_some() {
             self.update(Update::Detach);
             self.drop_dave();

@@ -13,7 +13,10 @@ mod inbound;
 mod openers;
 mod outbound;
 mod packet;
+mod quality;
 mod reports;
+mod transport;
+mod vitals;
 
 use crypto::{Key, Mode};
 use mixer::{Ended, Track, TrackEvent, TrackId};
@@ -23,6 +26,8 @@ pub use command::{Command, Removed};
 pub use inbound::{Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
 pub use packet::{Arrival, AudioPacket};
+pub use transport::OwnStream;
+pub use vitals::Vital;
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;
