@@ -19,6 +19,8 @@ mod identity;
 mod info;
 mod link;
 pub mod media;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod player;
 mod queue;
 mod sink;

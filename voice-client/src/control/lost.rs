@@ -158,6 +158,7 @@ impl Control {
         self.rediscovery = None;
         if self.live.take().is_some() {
             self.update(Update::Detach);
+            self.watchdog.detach();
             self.drop_dave();
         }
     }

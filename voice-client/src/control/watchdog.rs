@@ -117,6 +117,11 @@ impl Ladder {
         }
     }
 
+    /// The session is over: another server may not answer pings.
+    pub(super) fn detach(&mut self) {
+        self.answered = false;
+    }
+
     /// There is nothing to judge by: deafened.
     pub(super) fn clear(&mut self) {
         self.alarm = None;
@@ -139,10 +144,6 @@ impl Ladder {
             Rung::Resume => &mut self.counts.resumes,
             Rung::Rejoin => &mut self.counts.rejoins,
         } += 1;
-        if rung == Rung::Rejoin {
-            // Another server may not answer pings.
-            self.answered = false;
-        }
         let pings = if let Symptom::Unanswered { pings } = why { pings } else { 0 };
         self.alarm = Some(Alarm { why, rung, since: now, pings });
         Some((rung, why))
@@ -187,7 +188,11 @@ mod tests {
             for _ in 0..count {
                 self.now += PING;
                 self.unanswered += 1;
-                acts.extend(self.tell(Vital::Unanswered(self.unanswered), top));
+                let act = self.tell(Vital::Unanswered(self.unanswered), top);
+                if act.is_some_and(|(_, rung)| rung == Rung::Rejoin) {
+                    self.ladder.detach();
+                }
+                acts.extend(act);
             }
             acts
         }

@@ -41,6 +41,8 @@ pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 pub(crate) use taps::Tapped;
+#[cfg(feature = "metrics")]
+pub(crate) use time::within;
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;

@@ -8,6 +8,12 @@ pub(super) async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
+/// Waits for it, but not longer than this.
+#[cfg(feature = "metrics")]
+pub(crate) async fn within(time: Duration, future: impl Future) {
+    let _ = tokio::time::timeout(time, future).await;
+}
+
 /// The driver reads the clock, and hands it to everything else.
 #[expect(clippy::disallowed_methods, reason = "the driver is where clocks are read")]
 pub(super) fn now() -> Instant {
