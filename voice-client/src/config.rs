@@ -55,6 +55,8 @@ pub struct Config {
     pub hold: Duration,
     /// What is loud enough to be speech, for [`Event::Speech`](crate::Event::Speech).
     pub sensitivity: Sensitivity,
+    /// What is done about a media path that is dead.
+    pub watchdog: Watchdog,
     /// Join deafened: incoming audio is dropped.
     pub deaf: bool,
     /// Join muted: nothing is sent.
@@ -191,6 +193,42 @@ impl Default for Retry {
     }
 }
 
+/// When the media path is taken for dead, and how often something is done about it; never while deafened. Silence alone is no
+/// sign, nor are pings that were never answered.
+///
+/// Three things are tried, one after the other, each announced by an [`Event::Watchdog`](crate::Event::Watchdog): discovering
+/// our address anew from another socket, resuming the session, joining afresh (with a main-gateway link only).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Watchdog {
+    /// So many keepalive pings in a row unanswered, when they used to be answered and no packet comes meanwhile, mean that the
+    /// path is dead; 0 is never.
+    pub pings: u32,
+    /// RTP that comes for so long, and none of it opens, means that the session's key is not ours; zero is never.
+    pub unopened: Duration,
+    /// How long each thing that was tried gets to work before the next one, at least.
+    pub patience: Duration,
+    /// From one resume or fresh join of this kind to the next that is not part of the same attempt, at least.
+    pub rest: Duration,
+}
+
+impl Watchdog {
+    pub(crate) fn bounded(self) -> Self {
+        Self { patience: self.patience.min(FOREVER), rest: self.rest.min(FOREVER), ..self }
+    }
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self {
+            pings: 3,
+            unopened: Duration::from_secs(5),
+            patience: Duration::from_secs(10),
+            rest: Duration::from_secs(600),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -211,6 +249,7 @@ impl Default for Config {
             keepalive: Duration::from_secs(5),
             hold: Duration::from_secs(2),
             sensitivity: Sensitivity::default(),
+            watchdog: Watchdog::default(),
             deaf: false,
             mute: false,
             mute_holds: false,
@@ -259,6 +298,7 @@ setters!(Config {
     keepalive: Duration,
     hold: Duration,
     sensitivity: Sensitivity,
+    watchdog: Watchdog,
     deaf: bool,
     mute: bool,
     mute_holds: bool,
@@ -285,6 +325,8 @@ setters!(Deadlines {
     farewell: Duration,
     closing: Duration,
 });
+
+setters!(Watchdog { pings: u32, unopened: Duration, patience: Duration, rest: Duration });
 
 setters!(Retry { first: Duration, longest: Duration, resumes: u32, rejoins: u32, stable_after: Duration });
 

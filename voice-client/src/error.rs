@@ -4,6 +4,8 @@ use std::time::Duration;
 use crypto::NoCommonMode;
 use gateway::close;
 
+use crate::control::{Rung, Symptom};
+
 /// A stage of joining, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -155,6 +157,14 @@ pub enum Cause {
     /// The session can be neither identified nor resumed any more.
     #[error("the session's token is used up")]
     Spent,
+    /// The media path was dead, and this was tried to revive it.
+    #[error("the media path is dead: {why}")]
+    Media {
+        /// What it was told by.
+        why: Symptom,
+        /// What was tried.
+        rung: Rung,
+    },
     /// The sealer's nonces are used up; a new session brings a new key.
     #[error("the transport key is used up")]
     KeyExhausted,

@@ -6,6 +6,7 @@ use mixer::{TimerId, TrackEvent, TrackId};
 use model::{ChannelId, Ssrc, UserId};
 use tokio::sync::{Notify, watch};
 
+use crate::control::{Rung, Symptom};
 use crate::encryption::EncryptionEvent;
 use crate::end::TrackEnd;
 use crate::error::{Cause, Closed};
@@ -40,6 +41,13 @@ pub enum Event {
         cause: Cause,
         /// How it is won back.
         by: Recovery,
+    },
+    /// The media path is dead, and something is done about it ([`Config::watchdog`](crate::Config::watchdog)).
+    Watchdog {
+        /// What.
+        rung: Rung,
+        /// What it was told by.
+        why: Symptom,
     },
     /// The bot is in another channel now, moved by itself or by somebody else.
     Moved {

@@ -19,6 +19,8 @@ mod identity;
 mod info;
 mod link;
 pub mod media;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod player;
 mod queue;
 mod sink;
@@ -33,7 +35,8 @@ pub use audio::{Audio, Frame, Stream};
 pub use broadcast::Broadcast;
 pub use call::Call;
 pub use client::Client;
-pub use config::{Config, Deadlines, Retry};
+pub use config::{Config, Deadlines, Retry, Watchdog};
+pub use control::{Rung, Symptom};
 pub use dialer::{Dialer, Dialing};
 pub use driver::{ClockStats, ClockThread, Realtime};
 pub use encoder::{Bitrate, EncoderSettings, ExpectedLoss};
@@ -50,7 +53,7 @@ pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
 };
 pub use sink::{OpusSink, SinkError};
-pub use stats::{Received, Sent, Stats};
+pub use stats::{Received, SendQuality, Sent, Stats, WatchdogCounts};
 pub use track::{SeekError, Track, TrackEvents};
 
 /// The layers, for what the facade hands on from them, and for doing more with one of them.

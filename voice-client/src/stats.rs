@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crypto::Mode;
 use model::UserId;
@@ -29,6 +29,42 @@ pub struct Stats {
     pub ws_round_trip: Option<Duration>,
     /// Round trip of the media path, from keepalive pings.
     pub udp_round_trip: Option<Duration>,
+    /// How the server receives what we send, by its latest report; `None` before the first, which comes some seconds after the
+    /// first packet.
+    pub send_quality: Option<SendQuality>,
+    /// What was done about a dead media path.
+    pub watchdog: WatchdogCounts,
+}
+
+/// How the server receives what we send: its latest report block on our stream (RFC 3550, section 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SendQuality {
+    /// When the report came.
+    pub at: Instant,
+    /// Share of packets lost between the latest two reports, 0 to 1.
+    pub fraction_lost: f32,
+    /// Packets lost since the stream began; negative when more were duplicated than lost.
+    pub lost: i32,
+    /// Interarrival jitter (RFC 3550, appendix A.8).
+    pub jitter: Duration,
+    /// From a sender report of ours to a report that answers it, without the time that the server kept it; `None` before the
+    /// first answer.
+    pub round_trip: Option<Duration>,
+}
+
+/// How often the [watchdog](crate::Watchdog) acted, by rung, and how often that helped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchdogCounts {
+    /// Addresses discovered anew, from another socket.
+    pub rediscoveries: u64,
+    /// WebSockets closed, to resume the session.
+    pub resumes: u64,
+    /// Sessions given up for another one.
+    pub rejoins: u64,
+    /// Times that media came back afterwards.
+    pub recovered: u64,
 }
 
 /// What a call sent.

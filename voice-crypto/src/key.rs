@@ -22,6 +22,15 @@ impl Key {
     }
 }
 
+impl PartialEq for Key {
+    /// Takes the same time whatever the bytes are.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+}
+
+impl Eq for Key {}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({KEY_LEN} bytes)")
@@ -35,6 +44,14 @@ mod tests {
     #[test]
     fn debug_tells_the_length_only() {
         assert_eq!(format!("{:?}", Key::new([0xAB; KEY_LEN])), "Key(32 bytes)");
+    }
+
+    #[test]
+    fn keys_that_differ_in_a_bit_are_different() {
+        let mut other = [0xAB; KEY_LEN];
+        assert_eq!(Key::new([0xAB; KEY_LEN]), Key::new(other));
+        other[KEY_LEN - 1] ^= 1;
+        assert_ne!(Key::new([0xAB; KEY_LEN]), Key::new(other));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use model::UserId;
 
@@ -11,6 +12,9 @@ pub(crate) struct Misbehaviour {
     tricks: BTreeMap<(Option<UserId>, Trick), u32>,
     discoveries: u32,
     resumes: u32,
+    pings: u32,
+    /// Addresses that nothing comes from, nor goes to, any more.
+    cut_off: BTreeSet<SocketAddr>,
 }
 
 impl Misbehaviour {
@@ -42,6 +46,22 @@ impl Misbehaviour {
 
     pub(crate) fn ignores_discovery(&mut self) -> bool {
         spend(&mut self.discoveries)
+    }
+
+    pub(crate) fn ignore_pings(&mut self, times: u32) {
+        self.pings = times;
+    }
+
+    pub(crate) fn cut_off(&mut self, address: SocketAddr) {
+        self.cut_off.insert(address);
+    }
+
+    pub(crate) fn ignores_ping(&mut self) -> bool {
+        spend(&mut self.pings)
+    }
+
+    pub(crate) fn is_cut_off(&self, address: SocketAddr) -> bool {
+        self.cut_off.contains(&address)
     }
 
     pub(crate) fn refuses_resume(&mut self) -> bool {

@@ -39,6 +39,23 @@ pub enum Cue {
         /// How often; zero ends an earlier cue, [`u32::MAX`] lasts.
         times: u32,
     },
+    /// The next `times` keepalive pings, of anybody, get no answer.
+    IgnorePings {
+        /// How often; zero ends an earlier cue, [`u32::MAX`] lasts.
+        times: u32,
+    },
+    /// The client's media address is gone, as when an address translator has forgotten it: no datagram comes from there, nor
+    /// arrives there, ever again. Another address works once op 1 has named it.
+    Rebind {
+        /// Whose.
+        user: Option<UserId>,
+    },
+    /// The session's transport key changes, and the client is not told: what either side seals, the other cannot open. The
+    /// next session description has the new key.
+    Rekey {
+        /// Whose.
+        user: Option<UserId>,
+    },
     /// The next `times` resumes, of anybody, are refused with close code 4006.
     RefuseResume {
         /// How often; zero ends an earlier cue, [`u32::MAX`] lasts.

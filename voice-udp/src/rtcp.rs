@@ -5,10 +5,12 @@
 use voice_model::{RtpTime, Ssrc};
 
 mod read;
+mod reception;
 mod report;
 mod write;
 
 pub use read::{Packets, read};
+pub use reception::{Reception, SenderTime};
 pub use report::ReportBlock;
 pub use write::write;
 

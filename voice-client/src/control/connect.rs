@@ -43,8 +43,8 @@ impl Control {
         });
         self.encryption = Encryption::default();
         let gateway = Gateway::new(config);
-        let (offered, ssrc, attached, mode) = (Vec::new(), None, None, None);
-        self.live = Some(Live { info, endpoint, gateway, offered, ssrc, attached, mode, dave });
+        let (offered, ssrc, server, attached, mode) = (Vec::new(), None, None, None, None);
+        self.live = Some(Live { info, endpoint, gateway, offered, ssrc, server, attached, mode, dave });
         self.dial(now);
     }
 
@@ -115,12 +115,14 @@ impl Control {
             let Deadlines { discovery: deadline, discovery_retry, .. } = self.settings.deadlines;
             *discovery = Some(Discovery::new(now, ssrc, discovery_retry, deadline));
             self.pump_discovery(now);
+        } else if generation == self.generation {
+            self.rediscovery_open(now);
         }
     }
 
     /// The media socket cannot be opened.
     pub(crate) fn handle_udp_failed(&mut self, now: Instant, generation: Generation, reason: String) {
-        if generation == self.generation {
+        if generation == self.generation && !self.rediscovery_failed(now) {
             self.lost(now, Cause::Udp(reason));
         }
     }
@@ -132,6 +134,8 @@ impl Control {
         {
             discovery.handle_datagram(now, datagram);
             self.pump_discovery(now);
+        } else if generation == self.generation {
+            self.rediscovery_answered(now, datagram);
         }
     }
 
@@ -151,6 +155,7 @@ impl Control {
             discovery.handle_timeout(now);
             self.pump_discovery(now);
         }
+        self.rediscovery_timeout(now);
         if let Some(live) = &mut self.live
             && self.dialed
         {
@@ -204,6 +209,7 @@ impl Control {
                 self.up(now);
                 self.outputs.push_back(Output::Event(Event::Resumed));
                 self.tell_dave(now, Told::Resumed);
+                self.path_resumed(now);
                 self.answer();
             }
             gateway::Event::Message(message) => self.handle_message(now, message),
@@ -230,6 +236,7 @@ impl Control {
         let deadline = now + self.settings.deadlines.discovery + self.settings.deadlines.discovery_retry;
         self.phase = Phase::Discovering { deadline, discovery: None, fault: None };
         let server = SocketAddr::new(ready.ip, ready.port);
+        live.server = Some(server);
         self.outputs.push_back(Output::OpenUdp { generation: self.generation, server });
     }
 

@@ -155,8 +155,10 @@ impl Control {
     pub(super) fn drop_session(&mut self) {
         self.hang_up(NORMAL);
         self.up_since = None;
+        self.rediscovery = None;
         if self.live.take().is_some() {
             self.update(Update::Detach);
+            self.watchdog.detach();
             self.drop_dave();
         }
     }

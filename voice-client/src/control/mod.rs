@@ -14,9 +14,12 @@ mod dave;
 mod join;
 mod lost;
 mod output;
+mod path;
 mod policy;
+mod watchdog;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crypto::Mode;
@@ -24,7 +27,7 @@ use gateway::Gateway;
 use model::{ChannelId, GuildId, Ssrc, UserId};
 use udp::Discovery;
 
-use crate::config::{Config, Deadlines, Retry};
+use crate::config::{Config, Deadlines, Retry, Watchdog};
 use crate::encryption::{E2ee, Encryption};
 use crate::error::{Cause, Closed, Stage};
 use crate::info::{ConnectionInfo, VoiceStateCommand};
@@ -34,6 +37,9 @@ use self::dave::{Dave, Told};
 pub(crate) use self::dave::{Done, Keys};
 use join::Joining;
 pub(crate) use output::{Generation, Output};
+use path::Rediscovery;
+use watchdog::Ladder;
+pub use watchdog::{Rung, Symptom};
 
 /// How long a replay may take to bring the group up to date.
 const CATCHING_UP: Duration = Duration::from_secs(5);
@@ -75,6 +81,9 @@ pub(crate) struct Control {
     failed_resumes: u32,
     rejoins: u32,
     malformed: u32,
+    watchdog: Ladder,
+    /// Our address is being discovered anew, in a session that is up, or was.
+    rediscovery: Option<Rediscovery>,
     noise: u64,
     outputs: VecDeque<Output>,
 }
@@ -84,6 +93,7 @@ pub(crate) struct Control {
 pub(crate) struct Settings {
     pub(crate) deadlines: Deadlines,
     pub(crate) retry: Retry,
+    pub(crate) watchdog: Watchdog,
     pub(crate) modes: Vec<Mode>,
     pub(crate) max_missed_acks: u32,
     pub(crate) mute: bool,
@@ -97,6 +107,7 @@ impl From<&Config> for Settings {
         Self {
             deadlines: config.deadlines.bounded(),
             retry: config.retry.bounded(),
+            watchdog: config.watchdog.bounded(),
             modes: config.modes.clone(),
             max_missed_acks: config.max_missed_acks,
             mute: config.mute,
@@ -115,6 +126,8 @@ struct Live {
     /// The server's transport modes.
     offered: Vec<String>,
     ssrc: Option<Ssrc>,
+    /// Where its media is.
+    server: Option<SocketAddr>,
     /// The SSRC that media was told.
     attached: Option<Ssrc>,
     mode: Option<Mode>,
@@ -188,6 +201,8 @@ impl Control {
             linked,
             mute: settings.mute,
             deaf: settings.deaf,
+            watchdog: Ladder::new(settings.watchdog),
+            rediscovery: None,
             settings,
             speaking: 1,
             session: None,
@@ -222,6 +237,7 @@ impl Control {
     /// Deafens or undeafens: media drops what comes in, since the server goes on sending.
     pub(crate) fn set_deaf(&mut self, deaf: bool) {
         if std::mem::replace(&mut self.deaf, deaf) != deaf {
+            self.watchdog.clear();
             self.update(Update::Deaf(deaf));
             self.announce();
         }
@@ -288,7 +304,7 @@ impl Control {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let discovery = match &self.phase {
             Phase::Discovering { discovery: Some(discovery), .. } => discovery.poll_timeout(),
-            _ => None,
+            _ => self.rediscovery_due(),
         };
         let gateway = self.live.as_ref().filter(|_| self.dialed).and_then(|live| live.gateway.poll_timeout());
         let joining = self.joining.as_ref().map(|joining| joining.deadline);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use gateway::close::{self, Verdict};
 
+use super::Rung;
 use crate::config::Retry;
 use crate::error::{Cause, Stage};
 
@@ -18,10 +19,14 @@ pub(super) fn verdict(cause: &Cause, stage: Option<Stage>, described: bool) -> V
         Cause::Dial(_) => Verdict::Resume,
         Cause::TimedOut { .. } if stage == Some(Stage::Dial) => Verdict::Resume,
         Cause::TimedOut { .. } | Cause::Cut(_) | Cause::MissedAcks(_) => close::verdict(None, described),
+        Cause::Media { rung, .. } if *rung != Rung::Rejoin && described => Verdict::Resume,
         Cause::Malformed { .. } if described => Verdict::Resume,
-        Cause::Malformed { .. } | Cause::KeyExhausted | Cause::Spent | Cause::Udp(_) | Cause::Encryption => {
-            Verdict::Rejoin
-        }
+        Cause::Malformed { .. }
+        | Cause::KeyExhausted
+        | Cause::Spent
+        | Cause::Udp(_)
+        | Cause::Media { .. }
+        | Cause::Encryption => Verdict::Rejoin,
         Cause::ServerGone | Cause::Moved => Verdict::AwaitUpdate,
         Cause::Endpoint(_)
         | Cause::NoUpdates { .. }

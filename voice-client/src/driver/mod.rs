@@ -33,16 +33,18 @@ use crate::info::VoiceStateCommand;
 use crate::link::MainGateway;
 use crate::media::{Command, Notice, Removed, Update};
 use crate::player::{Closing, Order, Player};
-use crate::stats::Stats;
+use crate::stats::{Sent, Stats};
 
 pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
-pub(crate) use clock::{Beat, Clock, Place};
+pub(crate) use clock::{Beat, Clock, Place, Sending};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use decode::Decoders;
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 pub(crate) use taps::Tapped;
+#[cfg(feature = "metrics")]
+pub(crate) use time::within;
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
@@ -100,7 +102,8 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     let (receive, messages) = post::unbounded();
     let (done, mut works) = post::unbounded();
     let (report, mut discovery) = post::unbounded();
-    let receiving = tokio::spawn(udp::run(inbound, decoders.play_out(), messages, report));
+    let receiving = udp::run(inbound, decoders.play_out(), messages, report, place.beat().clone());
+    let receiving = tokio::spawn(receiving);
     let (inbox, mut incoming) = Ws::channel();
     let (hold, closing_player) = (config.mute_holds, Closing(player.clone()));
     let mut running = Running {
@@ -237,6 +240,7 @@ impl Running {
             udp::Said::Failed(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
             udp::Said::Hopeless => self.control.handle_hopeless(now()),
             udp::Said::Speech(speech) => self.emit(&Event::Speech(speech)),
+            udp::Said::Vital(vital) => self.control.handle_vital(now(), vital),
             udp::Said::Loss(percent) => self.place.beat().command(Command::Loss(percent)),
         }
     }
@@ -400,17 +404,19 @@ impl Running {
             dave_version: described.map_or(0, |(_, version)| version),
             encryption: self.control.encryption().clone(),
             ws_round_trip: self.control.round_trip(),
+            watchdog: self.control.watchdog(),
             ..Stats::default()
         };
         let (figures, answer) = oneshot::channel();
         self.tell_receive(Message::Figures(figures));
         let beat = self.place.beat().clone();
         tokio::spawn(async move {
-            stats.sent = beat.figures().await.unwrap_or_default();
+            stats.sent = beat.figures().await.map_or_else(|_| Sent::default(), |sending| sending.sent);
             if let Ok(figures) = answer.await {
                 stats.received = figures.received;
                 stats.heard = figures.heard;
                 stats.udp_round_trip = figures.round_trip;
+                stats.send_quality = figures.send_quality;
             }
             let _ = reply.send(stats);
         });

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 use super::decode::PlayOut;
 use super::inlet::Inlet;
 use super::taps::{Tapped, Taps};
-use super::time::{now, sleep_until};
+use super::time::{now, ntp, sleep_until};
+use super::{Beat, Sending};
 use crate::control::Generation;
-use crate::media::{Inbound, Speech, Update};
-use crate::stats::Received;
+use crate::media::{Inbound, OwnStream, Speech, Update, Vital};
+use crate::stats::{Received, SendQuality};
 
 /// The system's default holds some 166 packets.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -56,6 +57,8 @@ pub(super) enum Said {
     Loss(u8),
     /// Somebody starts or stops speaking.
     Speech(Speech),
+    /// What has become of the media path.
+    Vital(Vital),
 }
 
 /// What the receive task has counted.
@@ -63,6 +66,7 @@ pub(super) struct Figures {
     pub(super) received: Received,
     pub(super) heard: BTreeMap<UserId, receive::Stats>,
     pub(super) round_trip: Option<Duration>,
+    pub(super) send_quality: Option<SendQuality>,
 }
 
 /// Opens the media socket: connected, so that only the voice server is heard.
@@ -88,11 +92,13 @@ pub(super) fn run(
     mut play_out: PlayOut,
     mut messages: post::UnboundedReceiver<Message>,
     control: post::UnboundedSender<Incoming>,
+    beat: Beat,
 ) -> impl Future<Output = ()> {
     async move {
         let mut socket: Option<Inlet> = None;
         let mut generation = 0;
         let mut taps = Taps::default();
+        let mut sending = None;
         loop {
             let deadline = [inbound.poll_timeout(), inbound.poll_tick()].into_iter().flatten().min();
             tokio::select! {
@@ -113,7 +119,8 @@ pub(super) fn run(
                     Ok(Message::Figures(reply)) => {
                         let received = Received { consumer_lost: taps.lost(), ..inbound.received() };
                         let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
-                        let _ = reply.send(Figures { received, heard, round_trip });
+                        let send_quality = inbound.send_quality();
+                        let _ = reply.send(Figures { received, heard, round_trip, send_quality });
                     }
                 },
                 // An error on a connected socket (refused, unreachable) is the network's, and passes.
@@ -122,6 +129,13 @@ pub(super) fn run(
                     read(socket, &mut inbound, &mut taps, |datagram| {
                         let _ = control.unbounded_send(Incoming { generation, said: Said::Discovery(datagram) });
                     });
+                }
+                own = asked(&mut sending) => {
+                    sending = None;
+                    // A report goes where media goes; one that is refused is lost like any other packet.
+                    if let (Some(report), Some(socket)) = (inbound.report(now(), ntp(), own), &socket) {
+                        let _ = socket.send(report);
+                    }
                 }
                 () = sleep_until(deadline) => {}
             }
@@ -141,6 +155,12 @@ pub(super) fn run(
             for speech in taps.speech() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Speech(speech) });
             }
+            if inbound.poll_report_due(now) {
+                sending = Some(beat.figures());
+            }
+            while let Some(vital) = inbound.poll_vital() {
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Vital(vital) });
+            }
             while let Some(ping) = inbound.poll_ping() {
                 if let Some(socket) = &socket {
                     let _ = socket.send(&ping);
@@ -158,6 +178,14 @@ fn read(socket: &Inlet, inbound: &mut Inbound, taps: &mut Taps, mut discovery: i
         if inbound.handle_datagram(now(), &mut datagram[..len], taps) {
             discovery(datagram[..len].to_vec());
         }
+    }
+}
+
+/// Resolves to what the clock thread says of our stream, once it was asked.
+async fn asked(sending: &mut Option<oneshot::Receiver<Sending>>) -> Option<OwnStream> {
+    match sending {
+        Some(answer) => answer.await.ok()?.stream,
+        None => std::future::pending().await,
     }
 }
 

@@ -18,6 +18,7 @@ use super::openers::Openers;
 use super::packet::{AudioPacket, Stamp};
 use super::people::{People, Speech};
 use super::reports::Reports;
+use super::vitals::Vitals;
 use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
@@ -47,7 +48,8 @@ pub struct Inbound {
     deaf: bool,
     keepalive: Option<Keepalive>,
     received: Received,
-    reports: Reports,
+    pub(super) reports: Reports,
+    pub(super) vitals: Vitals,
     /// Figures of streams that are over.
     past: BTreeMap<UserId, receive::Stats>,
 }
@@ -66,6 +68,8 @@ pub struct InboundSettings {
     pub hold: Duration,
     /// What is loud enough to be speech.
     pub sensitivity: Sensitivity,
+    /// How long RTP may come without any of it opening before that is told; zero is for ever.
+    pub unopened: Duration,
 }
 
 impl From<&Config> for InboundSettings {
@@ -73,7 +77,8 @@ impl From<&Config> for InboundSettings {
         let Config { backend, deaf, keepalive, hold, sensitivity, .. } = *config;
         let bounded = |duration: Duration| duration.min(LONGEST);
         let (keepalive, hold) = (bounded(keepalive), bounded(hold));
-        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold, sensitivity }
+        let unopened = bounded(config.watchdog.unopened);
+        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold, sensitivity, unopened }
     }
 }
 
@@ -99,6 +104,7 @@ impl Inbound {
             hope: Hope::default(),
             people: People::new(settings.sensitivity),
             held: Held::new(settings.hold),
+            vitals: Vitals::new(settings.unopened),
             settings,
             keepalive: None,
             received: Received::default(),
@@ -128,7 +134,7 @@ impl Inbound {
     fn attach(&mut self, now: Instant, session: &Session) {
         self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
         self.openers.attach(session.encrypted);
-        self.reports.attach(session.ssrc);
+        self.reports.attach(now, session, self.settings.backend);
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
@@ -137,6 +143,8 @@ impl Inbound {
         self.keepalive = None;
         self.openers.detach();
         self.hope = Hope::default();
+        self.reports.detach();
+        self.vitals.detach();
         let received = &mut self.received;
         self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.
@@ -209,6 +217,7 @@ impl Inbound {
                 }
             }
             self.receiver.forget(ssrc);
+            self.reports.forget(ssrc);
         }
     }
 
@@ -216,11 +225,11 @@ impl Inbound {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut impl Sink) -> bool {
         match Datagram::classify(datagram) {
             Datagram::Rtp(header) => self.handle_rtp(now, header, datagram, sink),
-            Datagram::Rtcp => self.handle_rtcp(datagram),
+            Datagram::Rtcp => self.handle_rtcp(now, datagram),
             Datagram::Discovery => return true,
             Datagram::Pong => {
-                if let Some(keepalive) = &mut self.keepalive {
-                    keepalive.handle_pong(now, datagram);
+                if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.handle_pong(now, datagram)) {
+                    self.vitals.ponged();
                 }
             }
             _ => self.received.unknown += 1,
@@ -246,8 +255,11 @@ impl Inbound {
         let clear = if opener.mode().is_rtpsize() { header.clear_len() } else { rtp::FIXED_LEN };
         let Some(end) = opener.open(packet, clear).map(|plaintext| clear + plaintext.len()) else {
             self.received.unauthentic += 1;
+            self.vitals.unopened(now);
             return;
         };
+        self.vitals.opened();
+        self.reports.heard(now, header.ssrc, header.seq, header.time);
         let words = rtp::extension_words(packet, &header);
         let profile = rtp::profile(packet, &header).filter(|profile| *profile == rtp::ONE_BYTE_PROFILE);
         let plaintext = packet.get_mut(header.clear_len()..end).unwrap_or_default();
@@ -293,14 +305,15 @@ impl Inbound {
         held.push(packet, |packet| hope.lose(received, &packet));
     }
 
-    fn handle_rtcp(&mut self, packet: &mut [u8]) {
+    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8]) {
         let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN));
         let Some(end) = opened.map(|plaintext| rtcp::CLEAR_LEN + plaintext.len()) else {
             self.received.unauthentic += 1;
             return;
         };
         self.received.rtcp += 1;
-        self.reports.handle(packet.get(..end).unwrap_or_default());
+        self.vitals.opened();
+        self.reports.handle(now, packet.get(..end).unwrap_or_default());
     }
 
     /// Lets go of what has waited too long, notices who has fallen silent, and pings.
@@ -349,7 +362,8 @@ impl Inbound {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
-        [self.held.poll_timeout(), self.people.poll_timeout(), keepalive].into_iter().flatten().min()
+        let (reports, people) = (self.reports.poll_timeout(), self.people.poll_timeout());
+        [self.held.poll_timeout(), people, keepalive, reports].into_iter().flatten().min()
     }
 
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
@@ -362,14 +376,11 @@ impl Inbound {
         is_lost
     }
 
-    /// The loss of what we send, in percent, when the server's reports say that it has changed.
-    pub fn poll_loss(&mut self) -> Option<u8> {
-        self.reports.poll()
-    }
-
     /// A keepalive ping to send to the voice server.
     pub fn poll_ping(&mut self) -> Option<[u8; 8]> {
-        self.keepalive.as_mut()?.poll_output()
+        let ping = self.keepalive.as_mut()?.poll_output()?;
+        self.vitals.pinged();
+        Some(ping)
     }
 
     /// What was received so far.

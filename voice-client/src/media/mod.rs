@@ -15,7 +15,10 @@ mod openers;
 mod outbound;
 mod packet;
 mod people;
+mod quality;
 mod reports;
+mod transport;
+mod vitals;
 
 use crypto::{Key, Mode};
 use mixer::{Ended, Track, TrackEvent, TrackId};
@@ -26,6 +29,8 @@ pub use inbound::{Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
 pub use packet::{Arrival, AudioPacket};
 pub use people::Speech;
+pub use transport::OwnStream;
+pub use vitals::Vital;
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;

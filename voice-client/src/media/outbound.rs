@@ -7,22 +7,22 @@
 //! 5. at the deadline the owner sends it, and says whether that worked: only then the sequence number is used up.
 
 use std::mem::offset_of;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crypto::{Backend, MAX_OVERHEAD, Sealer};
+use crypto::{Backend, MAX_OVERHEAD};
 use mixer::broadcast::Station;
 use mixer::{Ended, Mixer, Spent, Tick, Track, TrackEvent, TrackId, hint};
-use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL, Ssrc};
-use udp::Outgoing;
+use model::{FRAME, FRAME_SAMPLES, SILENCE_FRAME, SILENCE_TAIL};
 
 use super::guard::{self, Guard, Guarded};
+use super::transport::{OwnStream, Transport};
 use super::{Command, PACKET, Packet, Removed, Session, Update};
 use crate::config::Config;
 use crate::encoder::EncoderSettings;
 use crate::stats::Sent;
 
 /// RTP header without CSRC and extension: all that we send.
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 /// Where a frame must end, for everything that is put around it to find room.
 const FRAME_END: usize = PACKET - MAX_OVERHEAD - guard::OVERHEAD;
 
@@ -81,14 +81,6 @@ impl From<&Config> for OutboundSettings {
     fn from(config: &Config) -> Self {
         Self { encoder: config.encoder, backend: config.backend, muted: config.mute, e2ee_hold: config.e2ee_hold }
     }
-}
-
-struct Transport {
-    sealer: Sealer,
-    outgoing: Outgoing,
-    ssrc: Ssrc,
-    /// Samples by which the time of the next packet is ahead of the current beat.
-    ahead: u32,
 }
 
 /// The packet that was prepared last and has not been sent.
@@ -159,18 +151,11 @@ impl Outbound {
     }
 
     fn attach(&mut self, session: &Session) {
-        let sealer = Sealer::new(session.mode, &session.key, self.backend);
-        // A new key for the same stream is a new sealer, but the same stream.
-        let (outgoing, ahead) = match self.transport.take() {
-            Some(old) if old.ssrc == session.ssrc => (old.outgoing, old.ahead),
-            _ => {
-                self.marker = true;
-                (Outgoing::new(session.ssrc, session.seq, session.time), 0)
-            }
-        };
+        let old = self.transport.take().filter(|old| old.outgoing.ssrc() == session.ssrc);
+        self.marker |= old.is_none();
         self.exhausted = false;
         self.guard.attach(session.encrypted, self.patience);
-        self.transport = Some(Transport { sealer, outgoing, ssrc: session.ssrc, ahead });
+        self.transport = Some(Transport::new(session, self.backend, old));
     }
 
     /// Applies a command; what is not needed any more comes back, to be dropped off the audio thread.
@@ -282,14 +267,7 @@ impl Outbound {
             return Prepared::Rest;
         };
         let elapsed = u64::from(beats) * self.mixer.period() as u64;
-        match u64::from(transport.ahead).checked_sub(elapsed) {
-            Some(ahead) => transport.ahead = ahead as u32,
-            None => {
-                // The timestamp is modulo 2^32, and so is what it advances by.
-                transport.outgoing.advance((elapsed - u64::from(transport.ahead)) as u32);
-                transport.ahead = 0;
-            }
-        }
+        transport.pass(elapsed);
         if self.farewell || self.is_held() {
             self.flush();
             return self.prepare_silence(packet);
@@ -343,7 +321,7 @@ impl Outbound {
         transport.outgoing.advance(pending.samples);
         transport.ahead += pending.samples;
         if sent {
-            transport.outgoing.sent();
+            transport.sent(pending.bytes);
             self.marker = false;
             self.sent.packets += 1;
             self.sent.bytes += pending.bytes as u64;
@@ -361,6 +339,11 @@ impl Outbound {
     /// What was sent so far.
     pub fn sent(&self) -> Sent {
         Sent { sealed: self.guard.sealed(), ..self.sent }
+    }
+
+    /// Our stream so far, for a sender report; `None` without a session. `at` is the deadline of the beat prepared last.
+    pub fn stream(&self, at: Instant) -> Option<OwnStream> {
+        self.transport.as_ref().map(|transport| transport.stream(at))
     }
 
     fn wrap(&mut self, tick: Tick, packet: &mut Packet) -> Prepared {

@@ -9,6 +9,8 @@ mod hostile;
 mod media;
 mod peer;
 mod player;
+mod quality;
 mod reconnects;
+mod watchdog;
 mod wire;
 mod world;

@@ -50,6 +50,7 @@ pub(super) struct Peer {
     pub(super) heard: Wire<loopback::Output>,
     pub(super) work: Wire<Done>,
     pub(super) beat: Instant,
+    wall: Wall,
     pub(super) readers: Vec<Reader>,
     pub(super) next_track: u64,
 }
@@ -63,6 +64,16 @@ impl dave::provider::Entropy for Seeded {
         for byte in bytes {
             *byte = wire::next(&mut noise) as u8;
         }
+    }
+}
+
+/// A wall clock of its own, right or wrong: it began then.
+struct Wall(Instant);
+
+impl Wall {
+    fn ntp(&self, now: Instant) -> u64 {
+        let passed = now - self.0;
+        (0xE957_A59B + passed.as_secs()) << 32 | (u64::from(passed.subsec_nanos()) << 32) / 1_000_000_000
     }
 }
 
@@ -132,6 +143,7 @@ impl Peer {
             heard: Wire::new(3 * id + 1),
             work: Wire::new(3 * id + 2),
             beat: now + Duration::from_micros(1_300 * index as u64),
+            wall: Wall(now),
             readers: Vec::new(),
             next_track: 0,
         }
@@ -165,6 +177,15 @@ impl Peer {
         }
         while let Some(ping) = self.inbound.poll_ping() {
             self.up.push(now, ping.to_vec());
+        }
+        if self.inbound.poll_report_due(now) {
+            let own = self.outbound.stream(self.beat - FRAME);
+            if let Some(report) = self.inbound.report(now, self.wall.ntp(now), own) {
+                self.up.push(now, report.to_vec());
+            }
+        }
+        while let Some(vital) = self.inbound.poll_vital() {
+            self.control.handle_vital(now, vital);
         }
         if self.beat <= now {
             self.beat += FRAME;

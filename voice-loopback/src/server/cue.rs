@@ -23,6 +23,9 @@ impl Server {
             Cue::Sever { user } => self.sever(now, user),
             Cue::Withhold { user, op, times } => self.misbehaviour.withhold(user, op, times),
             Cue::IgnoreDiscovery { times } => self.misbehaviour.ignore_discoveries(times),
+            Cue::IgnorePings { times } => self.misbehaviour.ignore_pings(times),
+            Cue::Rebind { user } => self.rebind(user),
+            Cue::Rekey { user } => self.rekey(user),
             Cue::RefuseResume { times } => self.misbehaviour.refuse_resumes(times),
             Cue::Trick { user, trick, times } => self.misbehaviour.trick(user, trick, times),
             Cue::StaleCommit { user } => self.repeat_commit(now, user),
@@ -85,6 +88,22 @@ impl Server {
             let mut bytes = vec![0; len];
             self.rng.fill(&mut bytes);
             self.outputs.push_back(Output::Datagram { to, bytes });
+        }
+    }
+
+    fn rebind(&mut self, user: Option<UserId>) {
+        let addresses: Vec<_> = self.whom(user).filter_map(|it| Some(it.transport.as_ref()?.address)).collect();
+        for address in addresses {
+            self.misbehaviour.cut_off(address);
+        }
+    }
+
+    fn rekey(&mut self, user: Option<UserId>) {
+        for ssrc in self.ssrcs(user) {
+            let transport = self.sessions.get_mut(&ssrc).and_then(|session| session.transport.as_mut());
+            if let Some(transport) = transport {
+                *transport = Transport::new(&mut self.rng, transport.mode, transport.address);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use model::{Ssrc, UserId};
+use model::{RtpTime, Seq, Ssrc, UserId};
 use udp::rtp::Header;
 
 use super::Server;
@@ -14,7 +14,8 @@ impl Server {
         let senders: Vec<Ssrc> = self.whom(Some(from)).map(|session| session.ssrc).collect();
         for ssrc in senders {
             let Some(sender) = self.sessions.get_mut(&ssrc) else { continue };
-            let (seq, time) = sender.reception.next();
+            // As if 20 ms after the last one.
+            let (seq, time) = sender.reception.last().map_or((Seq(0), RtpTime(0)), |(seq, time)| (seq + 1, time + 960));
             let header = Header::new(seq + sender.made_up, time + 960 * u32::from(sender.made_up), ssrc);
             sender.made_up = sender.made_up.wrapping_add(1);
             let flags = sender.speaking.unwrap_or(0);

@@ -29,6 +29,9 @@ const EXTENSION_LEN: usize = 8;
 
 impl Server {
     pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        if self.misbehaviour.is_cut_off(from) {
+            return;
+        }
         match Datagram::classify(datagram) {
             Datagram::Rtp(header) => self.forward(now, &header, datagram),
             Datagram::Rtcp => self.take_report(now, datagram),
@@ -60,6 +63,7 @@ impl Server {
         };
         self.stats.received += 1;
         sender.reception.note(now, header.seq, header.time);
+        sender.report_due.get_or_insert(now + REPORT_INTERVAL);
         sender.made_up = 0;
         let (room, flags) = (sender.room, sender.speaking.unwrap_or(0));
 
@@ -120,9 +124,16 @@ impl Server {
         self.stats.rtcp_received += 1;
         let len = rtcp::CLEAR_LEN + plaintext.len();
         for packet in rtcp::read(&datagram[..len]) {
-            if let Packet::SenderReport(report) = packet {
-                session.reception.note_report(now, report.ntp);
-            }
+            let blocks = match packet {
+                Packet::SenderReport(report) => {
+                    session.reception.note_report(now, report.ntp, report.time);
+                    self.stats.sender_reports += 1;
+                    report.reports
+                }
+                Packet::ReceiverReport(report) => report.reports,
+                _ => continue,
+            };
+            self.stats.report_blocks += blocks.len() as u64;
         }
     }
 
@@ -140,6 +151,10 @@ impl Server {
 
     fn answer_ping(&mut self, from: SocketAddr, datagram: &[u8]) {
         let Some(counter) = keepalive::read_ping(datagram) else { return };
+        if self.misbehaviour.ignores_ping() {
+            self.stats.pings_ignored += 1;
+            return;
+        }
         self.stats.pings += 1;
         self.outputs.push_back(Output::Datagram { to: from, bytes: keepalive::pong(counter).to_vec() });
     }
@@ -148,7 +163,11 @@ impl Server {
     pub(super) fn send_reports(&mut self, now: Instant) {
         for session in self.sessions.values_mut().filter(|session| session.described) {
             let Some(transport) = &mut session.transport else { continue };
-            let Some(block) = session.reception.report(now, session.ssrc, REPORT_INTERVAL) else { continue };
+            if session.report_due.is_none_or(|due| now < due) {
+                continue;
+            }
+            session.report_due = Some(now + REPORT_INTERVAL);
+            let Some(block) = session.reception.block(now, session.ssrc) else { continue };
             let report = ReceiverReport { ssrc: OWN_SSRC, reports: vec![block] };
             let mut bytes = Vec::with_capacity(64 + MAX_OVERHEAD);
             rtcp::write(&[Packet::ReceiverReport(report)], &mut bytes);

@@ -15,7 +15,6 @@ mod cue;
 mod dave;
 mod inject;
 mod media;
-mod reception;
 mod replay;
 mod room;
 mod session;
@@ -249,7 +248,12 @@ impl Server {
 
     /// The next thing to do, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        loop {
+            match self.outputs.pop_front()? {
+                Output::Datagram { to, .. } if self.misbehaviour.is_cut_off(to) => {}
+                output => return Some(output),
+            }
+        }
     }
 
     /// Plays the main gateway: what a bot would be told when it asks to join `channel`. Each call issues a fresh token,

@@ -7,10 +7,10 @@ use gateway::Token;
 use gateway::binary;
 use gateway::text::{self, Dialect, Identify, Message, SecretKey};
 use model::{ChannelId, GuildId, Ssrc, UserId};
+use udp::rtcp::Reception;
 use udp::rtp::{self, Header};
 
 use super::ConnId;
-use super::reception::Reception;
 use super::replay::{Replay, Sent};
 use super::room::{Room, RoomId};
 use super::stats::Member;
@@ -51,6 +51,8 @@ pub(super) struct Session {
     /// Set by op 1.
     pub(super) transport: Option<Transport>,
     pub(super) reception: Reception,
+    /// When the next receiver report about its stream is due; `None` before its first packet.
+    pub(super) report_due: Option<Instant>,
     /// RTP packets sent to this client.
     pub(super) forwarded: u64,
     /// RTP packets made up in its name since the last real one.
@@ -88,6 +90,7 @@ impl Session {
             speaking: None,
             transport: None,
             reception: Reception::default(),
+            report_due: None,
             forwarded: 0,
             made_up: 0,
             next_seq: 0,

@@ -19,6 +19,10 @@ pub struct Stats {
     pub malformed: u64,
     /// Authentic RTCP compounds received.
     pub rtcp_received: u64,
+    /// Sender reports in them.
+    pub sender_reports: u64,
+    /// Report blocks in them, of sender and receiver reports.
+    pub report_blocks: u64,
     /// Receiver reports sent.
     pub reports_sent: u64,
     /// RTP packets and reports that were not sent, because their sealer refused: its nonces are used up, or its mode
@@ -32,6 +36,8 @@ pub struct Stats {
     pub discoveries_ignored: u64,
     /// `1337CAFE` pings answered.
     pub pings: u64,
+    /// `1337CAFE` pings left unanswered on cue.
+    pub pings_ignored: u64,
     /// Datagrams of no known kind, swallowed: other clients' keepalives, and noise.
     pub swallowed: u64,
     /// JSON messages without effect here: unknown opcodes, and those that only a server sends.

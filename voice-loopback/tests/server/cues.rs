@@ -210,3 +210,21 @@ fn the_endpoint_changes_and_goes_away() {
         assert_eq!(world.ops(conn), ops);
     }
 }
+
+#[test]
+fn an_address_is_forgotten_and_another_works() {
+    let mut world = World::new(plain());
+    let first = world.joined(1);
+    let (old, new) = (first.address, address(77));
+    let mut ping = |from, world: &mut World| {
+        world.server.handle_datagram(world.now, from, &mut udp::keepalive::ping(9));
+        world.drain();
+        world.arrived(from).len()
+    };
+    assert_eq!(ping(old, &mut world), 1);
+    cue(&mut world, Cue::Rebind { user: Some(user(1)) });
+    assert_eq!((ping(old, &mut world), ping(new, &mut world)), (0, 1));
+    cue(&mut world, Cue::IgnorePings { times: 2 });
+    assert_eq!((ping(new, &mut world), ping(new, &mut world), ping(new, &mut world)), (0, 0, 1));
+    assert_eq!(world.server.stats().pings_ignored, 2);
+}

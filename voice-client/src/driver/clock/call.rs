@@ -1,14 +1,14 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_channel::mpsc as post;
 use mixer::hint;
 use tokio::sync::oneshot;
 
 use super::rhythm::{Rhythm, STEP};
-use crate::media::{Command, Notice, Outbound, Packet, Prepared, Removed, Update};
+use crate::media::{Command, Notice, Outbound, OwnStream, Packet, Prepared, Removed, Update};
 use crate::stats::Sent;
 
 /// What a clock thread knows of a call.
@@ -29,13 +29,24 @@ pub(super) struct Call {
     exhausted: bool,
 }
 
+/// What a call sends, as far as its clock thread knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    pub(crate) sent: Sent,
+    pub(crate) stream: Option<OwnStream>,
+}
+
 /// What is said to a call.
 pub(super) enum Word {
     Socket(Arc<UdpSocket>),
     Update(Update),
     Command(Command),
     Wake,
-    Figures { reply: oneshot::Sender<Sent> },
+    /// `epoch` is when steps began.
+    Figures {
+        epoch: Instant,
+        reply: oneshot::Sender<Sending>,
+    },
     Leave,
 }
 
@@ -159,10 +170,15 @@ impl Call {
                 return true;
             }
             Word::Wake => return true,
-            Word::Figures { reply } => _ = reply.send(self.outbound.sent()),
+            Word::Figures { epoch, reply } => _ = reply.send(self.figures(epoch)),
             Word::Leave => {}
         }
         false
+    }
+
+    fn figures(&self, epoch: Instant) -> Sending {
+        let passed = Duration::from_micros(self.rhythm.counted() * STEP.as_micros() as u64);
+        Sending { sent: self.outbound.sent(), stream: self.outbound.stream(epoch + passed) }
     }
 
     pub(super) fn beat(&self) -> Duration {

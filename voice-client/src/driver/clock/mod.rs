@@ -26,11 +26,13 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use futures_channel::mpsc as post;
 use tokio::sync::{mpsc, oneshot};
 
 use self::balance::Balance;
+pub(crate) use self::call::Sending;
 use self::call::{Call, Word};
 use self::gauge::Counters;
 use self::rhythm::STEP;
@@ -39,7 +41,6 @@ use super::lock;
 use super::time::now;
 use crate::config::Config;
 use crate::media::{Command, Notice, Outbound, Update};
-use crate::stats::Sent;
 
 pub use gauge::{ClockStats, ClockThread};
 pub use realtime::Realtime;
@@ -79,7 +80,7 @@ impl Clock {
         };
         let messages = home.0.clone();
         let _ = messages.send(Message::Join { call });
-        Ok(Place { beat: Beat { messages, key, resting } })
+        Ok(Place { beat: Beat { messages, key, resting, epoch: self.setup.epoch } })
     }
 
     pub(crate) fn stats(&self) -> ClockStats {
@@ -117,6 +118,8 @@ pub(crate) struct Beat {
     messages: mpsc::UnboundedSender<Message>,
     key: u64,
     resting: Arc<AtomicBool>,
+    /// When steps began.
+    epoch: Instant,
 }
 
 impl Beat {
@@ -141,10 +144,11 @@ impl Beat {
         }
     }
 
-    pub(crate) async fn figures(&self) -> Option<Sent> {
+    /// What the call sends; never comes when the call is over.
+    pub(crate) fn figures(&self) -> oneshot::Receiver<Sending> {
         let (reply, answer) = oneshot::channel();
-        self.tell(Word::Figures { reply });
-        answer.await.ok()
+        self.tell(Word::Figures { epoch: self.epoch, reply });
+        answer
     }
 
     fn tell(&self, word: Word) {

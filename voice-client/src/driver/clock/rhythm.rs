@@ -37,6 +37,11 @@ impl Rhythm {
         self.due
     }
 
+    /// The step that its RTP time has come to.
+    pub(super) fn counted(&self) -> u64 {
+        self.counted.max(0).unsigned_abs()
+    }
+
     pub(super) fn is_due(&self, step: u64) -> bool {
         step >= self.due
     }
