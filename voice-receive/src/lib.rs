@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod config;
+pub mod convert;
 mod decode;
 mod heard;
 mod jitter;
+mod mix;
 mod packet;
 mod playout;
 mod receiver;
@@ -14,6 +16,7 @@ mod stats;
 
 pub use config::{Config, Decode};
 pub use heard::{Heard, Kind, Mix};
+pub use mix::Mixdown;
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;
 pub use stats::Stats;
