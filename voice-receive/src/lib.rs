@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod away;
 mod config;
 pub mod convert;
 mod decode;
@@ -13,10 +14,12 @@ mod receiver;
 pub mod record;
 mod speaker;
 mod stats;
+mod stream;
 
 pub use config::{Config, Decode};
 pub use heard::{Heard, Kind, Mix};
 pub use mix::Mixdown;
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;
+pub use speaker::Speaker;
 pub use stats::Stats;
