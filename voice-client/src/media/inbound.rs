@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crypto::{Backend, Opener};
 use dave::{Opened, Refusal};
-use model::{Ssrc, UserId};
-use receive::{Heard, Receiver};
+use model::{FRAME, Ssrc, UserId};
+use receive::{Decode, Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
 use super::openers::Openers;
-use super::packet::{AudioPacket, Stamp};
+use super::packet::{AudioPacket, MediaPacket, Stamp};
 use super::reports::Reports;
 use super::{Session, Update};
 use crate::config::Config;
@@ -26,6 +26,8 @@ const MAX_PEOPLE: usize = 4_096;
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// How often secrets are looked at that may have had their time.
 const SWEEP: Duration = Duration::from_secs(1);
+/// A steady tick that comes later than so many frames after its time begins anew instead of being caught up.
+const MAX_CATCH_UP: u32 = 5;
 /// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
 const HOPELESS: u64 = 50;
 
@@ -39,6 +41,8 @@ pub struct Inbound {
     hope: Hope,
     people: BTreeMap<u32, UserId>,
     receiver: Receiver,
+    /// When the next tick is due while there is one every 20 ms.
+    steady: Option<Instant>,
     held: Held,
     deaf: bool,
     keepalive: Option<Keepalive>,
@@ -77,6 +81,38 @@ pub trait Sink {
     fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
     /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
     fn packet(&mut self, packet: &AudioPacket<'_>);
+
+    /// Everybody was given out who is heard in this tick.
+    fn tick(&mut self, _now: Instant) {}
+
+    /// A stream is over, and forgotten.
+    fn forget(&mut self, _ssrc: Ssrc) {}
+
+    /// What is to be done to this user's packets; none is what [`receive::Config::decode`] says.
+    fn wants(&self, _user: UserId) -> Option<Decode> {
+        None
+    }
+
+    /// Whether there is a tick every 20 ms even when nobody is heard.
+    fn is_continuous(&self) -> bool {
+        false
+    }
+
+    /// Whether packets that are no Opus audio are wanted: they are opened for [`media`](Self::media) only.
+    fn wants_media(&self) -> bool {
+        false
+    }
+
+    /// A packet that is no Opus audio.
+    fn media(&mut self, _packet: &MediaPacket<'_>) {}
+
+    /// Whether RTCP is wanted: it is parsed for [`rtcp`](Self::rtcp).
+    fn wants_rtcp(&self) -> bool {
+        false
+    }
+
+    /// One packet of an RTCP compound, opened.
+    fn rtcp(&mut self, _at: Instant, _packet: &rtcp::Packet) {}
 }
 
 impl Inbound {
@@ -84,6 +120,7 @@ impl Inbound {
     pub fn new(settings: InboundSettings) -> Self {
         Self {
             receiver: Receiver::new(settings.receive.clone()),
+            steady: None,
             deaf: settings.deaf,
             opener: None,
             openers: Openers::new(),
@@ -103,10 +140,10 @@ impl Inbound {
     pub fn update(&mut self, now: Instant, update: &Update, sink: &mut impl Sink) {
         match update {
             Update::Session(session) => self.attach(now, session),
-            Update::Detach => self.detach(),
+            Update::Detach => self.detach(sink),
             Update::Deaf(deaf) => self.deaf = *deaf,
             Update::Speaker { ssrc, user } => self.attribute(now, *ssrc, *user, sink),
-            Update::Gone(user) => self.forget(*user),
+            Update::Gone(user) => self.forget(*user, sink),
             Update::Dave(update) => {
                 if let Some(user) = self.openers.update(now, update) {
                     self.hope.renew(now);
@@ -124,7 +161,7 @@ impl Inbound {
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
-    fn detach(&mut self) {
+    fn detach(&mut self, sink: &mut impl Sink) {
         self.opener = None;
         self.keepalive = None;
         self.openers.detach();
@@ -133,7 +170,7 @@ impl Inbound {
         self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.
         for user in self.people.values().copied().collect::<Vec<_>>() {
-            self.forget(user);
+            self.forget(user, sink);
         }
     }
 
@@ -142,6 +179,11 @@ impl Inbound {
             self.people.pop_first();
         }
         self.people.insert(ssrc.0, user);
+        if self.receiver.knows(ssrc)
+            && let Some(decode) = sink.wants(user)
+        {
+            self.receiver.set_decode(ssrc, decode);
+        }
         self.offer(now, user, sink);
     }
 
@@ -164,7 +206,7 @@ impl Inbound {
         );
     }
 
-    fn forget(&mut self, user: UserId) {
+    fn forget(&mut self, user: UserId, sink: &mut impl Sink) {
         let streams: Vec<u32> = self.people.iter().filter(|(_, u)| **u == user).map(|(ssrc, _)| *ssrc).collect();
         for ssrc in streams {
             self.people.remove(&ssrc);
@@ -175,6 +217,7 @@ impl Inbound {
                 }
             }
             self.receiver.forget(Ssrc(ssrc));
+            sink.forget(Ssrc(ssrc));
         }
     }
 
@@ -182,7 +225,7 @@ impl Inbound {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut impl Sink) -> bool {
         match Datagram::classify(datagram) {
             Datagram::Rtp(header) => self.handle_rtp(now, header, datagram, sink),
-            Datagram::Rtcp => self.handle_rtcp(datagram),
+            Datagram::Rtcp => self.handle_rtcp(now, datagram, sink),
             Datagram::Discovery => return true,
             Datagram::Pong => {
                 if let Some(keepalive) = &mut self.keepalive {
@@ -201,7 +244,9 @@ impl Inbound {
         }
         if header.payload_type != rtp::AUDIO {
             self.received.other_media += 1;
-            return;
+            if !sink.wants_media() {
+                return;
+            }
         }
         let bytes = packet.len() as u64;
         let Some(opener) = &mut self.opener else {
@@ -221,6 +266,13 @@ impl Inbound {
             self.received.malformed += 1;
             return;
         };
+        if header.payload_type != rtp::AUDIO {
+            let rtp::Header { payload_type, ssrc, seq, time, marker, .. } = header;
+            let user = self.people.get(&ssrc.0).copied();
+            let payload = plaintext.get(body.payload).unwrap_or_default();
+            sink.media(&MediaPacket { at: now, user, payload_type, ssrc, seq, time, marker, payload });
+            return;
+        }
         self.received.packets += 1;
         self.received.bytes += bytes;
         let (extension, rest) = plaintext.split_at_mut(body.extension.end);
@@ -252,14 +304,18 @@ impl Inbound {
         held.push(packet, |packet| hope.lose(received, &packet));
     }
 
-    fn handle_rtcp(&mut self, packet: &mut [u8]) {
+    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8], sink: &mut impl Sink) {
         let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN));
         let Some(end) = opened.map(|plaintext| rtcp::CLEAR_LEN + plaintext.len()) else {
             self.received.unauthentic += 1;
             return;
         };
         self.received.rtcp += 1;
-        self.reports.handle(packet.get(..end).unwrap_or_default());
+        let compound = packet.get(..end).unwrap_or_default();
+        self.reports.handle(compound);
+        if sink.wants_rtcp() {
+            rtcp::read(compound).for_each(|packet| sink.rtcp(now, &packet));
+        }
     }
 
     /// Plays out what is due, and lets go of what has waited too long.
@@ -274,20 +330,44 @@ impl Inbound {
             keepalive.handle_timeout(now);
         }
         // Play-out has a clock of its own: not every timeout is a tick.
-        if self.receiver.poll_timeout().is_some_and(|due| due <= now) {
+        if self.tick_due().is_some_and(|due| due <= now) {
             let people = &self.people;
             self.receiver.tick(now, &mut |heard: Heard<'_>| {
                 if let Some(&user) = people.get(&heard.ssrc.0) {
                     sink.audio(now, user, &heard);
                 }
             });
+            sink.tick(now);
+            self.steady =
+                self.steady.map(|due| if now > due + MAX_CATCH_UP * FRAME { now + FRAME } else { due + FRAME });
         }
+    }
+
+    /// Does from now on what the sink wants now: asked when that has changed.
+    pub fn refresh(&mut self, now: Instant, sink: &impl Sink) {
+        self.steady = sink.is_continuous().then(|| self.steady.unwrap_or(now + FRAME));
+        for (ssrc, user) in &self.people {
+            if self.receiver.knows(Ssrc(*ssrc))
+                && let Some(decode) = sink.wants(*user)
+            {
+                self.receiver.set_decode(Ssrc(*ssrc), decode);
+            }
+        }
+    }
+
+    /// Whether who speaks can be heard: there is a session, and it is not deaf.
+    pub fn can_hear(&self) -> bool {
+        self.opener.is_some() && !self.deaf
+    }
+
+    fn tick_due(&self) -> Option<Instant> {
+        self.steady.or_else(|| self.receiver.poll_timeout())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
-        [self.receiver.poll_timeout(), self.held.poll_timeout(), keepalive].into_iter().flatten().min()
+        [self.tick_due(), self.held.poll_timeout(), keepalive].into_iter().flatten().min()
     }
 
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
@@ -340,6 +420,12 @@ fn speaking_flags(extension: &[u8]) -> Option<u8> {
 /// Hands an opened packet to who wants packets, and to the jitter buffer.
 fn deliver(receiver: &mut Receiver, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
     sink.packet(packet);
+    // The first packet of a stream makes its speaker, as what is wanted of its user.
+    if !receiver.knows(packet.ssrc)
+        && let Some(decode) = sink.wants(packet.user)
+    {
+        receiver.set_decode(packet.ssrc, decode);
+    }
     receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
 }
 

@@ -22,7 +22,7 @@ use model::{RtpTime, Seq, Ssrc, UserId};
 pub use command::{Command, Removed};
 pub use inbound::{Inbound, InboundSettings, Sink};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
-pub use packet::{Arrival, AudioPacket};
+pub use packet::{Arrival, AudioPacket, MediaPacket};
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;
