@@ -18,6 +18,7 @@ mod event;
 mod identity;
 mod info;
 mod link;
+pub mod listen;
 pub mod media;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -47,6 +48,7 @@ pub use event::{Event, Events, Recovery};
 pub use identity::KeyFolder;
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
+pub use listen::{ListenError, ListenOptions, Listener};
 pub use media::{Arrival, Speech};
 pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{

@@ -3,9 +3,11 @@
 
 mod away;
 mod config;
+pub mod convert;
 mod decode;
 mod heard;
 mod jitter;
+mod mix;
 mod packet;
 mod playout;
 mod receiver;
@@ -18,6 +20,7 @@ mod stream;
 
 pub use config::{Config, Decode};
 pub use heard::{Heard, Kind, Mix};
+pub use mix::Mixdown;
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;
 pub use rendered::Rendered;

@@ -121,6 +121,11 @@ impl Receiver {
         self.rest();
     }
 
+    /// Whether there is a speaker of this stream: the first packet makes it, and [`set_decode`](Self::set_decode).
+    pub fn knows(&self, ssrc: Ssrc) -> bool {
+        self.find(ssrc).is_ok()
+    }
+
     /// The figures of one speaker; those of when it left, while it is away.
     pub fn stats(&self, ssrc: Ssrc) -> Option<Stats> {
         self.find(ssrc).ok().map(|index| *self.seats[index].stats())

@@ -100,7 +100,7 @@ impl Ears {
         tokio::pin!(over);
         loop {
             tokio::select! {
-                Some(frame) = self.audio.next() => sound.pcm.extend(frame.pcm),
+                Some(frame) = self.audio.next() => sound.pcm.extend_from_slice(&frame.pcm),
                 Some(arrival) = self.arrivals.next() => sound.packets.push(arrival.len),
                 () = &mut over => break,
             }

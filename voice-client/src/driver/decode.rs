@@ -139,6 +139,7 @@ impl PlayOut {
             inbound.deliver(at, &batch.rendered, sink);
             inbound.give_back(at, batch.speakers.drain(..), &batch.names);
         }
+        inbound.end_tick(at, sink);
         self.note(cost);
     }
 

@@ -115,7 +115,10 @@ pub(super) fn run(
                         };
                     }
                     Ok(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
-                    Ok(Message::Tap(tap)) => taps.add(tap),
+                    Ok(Message::Tap(tap)) => {
+                        taps.add(tap);
+                        inbound.refresh(now(), &taps);
+                    }
                     Ok(Message::Figures(reply)) => {
                         let received = Received { consumer_lost: taps.lost(), ..inbound.received() };
                         let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
@@ -139,6 +142,7 @@ pub(super) fn run(
                 }
                 () = sleep_until(deadline) => {}
             }
+            taps.set_up(inbound.can_hear());
             let now = now();
             if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 inbound.handle_timeout(now, &mut taps);

@@ -2,31 +2,33 @@
 //! the SSRC, open the end-to-end seal in place, push into the jitter buffer (the one copy). Every 20 ms: pop, decode or
 //! conceal, hand to the application.
 
+mod playing;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crypto::{Backend, Opener};
+use crypto::Opener;
 use dave::{Opened, Refusal};
 use model::{Ssrc, UserId};
-use receive::speech::Sensitivity;
-use receive::{Heard, Receiver, Rendered, Speaker};
+use receive::Receiver;
 use udp::{Datagram, Keepalive, rtcp, rtp};
+
+pub use settings::InboundSettings;
 
 use super::held::{Held, Lacks, Packet};
 use super::hope::{Hope, count_lost};
 use super::openers::Openers;
-use super::packet::{AudioPacket, Stamp};
-use super::people::{People, Speech};
+use super::packet::{AudioPacket, MediaPacket, Stamp};
+use super::people::People;
 use super::reports::Reports;
+use super::sink::Sink;
 use super::vitals::Vitals;
 use super::{Session, Update};
-use crate::config::Config;
 use crate::stats::Received;
 
 /// Users whose figures are kept when they are gone; more than any channel has speakers.
 const MAX_PEOPLE: usize = 4_096;
-/// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
-const LONGEST: Duration = Duration::from_secs(86_400);
 /// Frames of a stream that are tried with the keys of everybody, as long as they are held.
 const TRIALS: usize = 3;
 /// How often secrets are looked at that may have had their time.
@@ -44,6 +46,8 @@ pub struct Inbound {
     hope: Hope,
     people: People,
     receiver: Receiver,
+    /// When the next tick is due while there is one every 20 ms.
+    steady: Option<Instant>,
     held: Held,
     deaf: bool,
     keepalive: Option<Keepalive>,
@@ -54,49 +58,12 @@ pub struct Inbound {
     past: BTreeMap<UserId, receive::Stats>,
 }
 
-/// What an [`Inbound`] is told once.
-pub struct InboundSettings {
-    /// Jitter buffer and decoding.
-    pub receive: receive::Config,
-    /// Implementation of the ciphers.
-    pub backend: Backend,
-    /// Whether incoming audio is dropped at first.
-    pub deaf: bool,
-    /// How often the media path is pinged.
-    pub keepalive: Duration,
-    /// How long packets wait for the user of their SSRC.
-    pub hold: Duration,
-    /// What is loud enough to be speech.
-    pub sensitivity: Sensitivity,
-    /// How long RTP may come without any of it opening before that is told; zero is for ever.
-    pub unopened: Duration,
-}
-
-impl From<&Config> for InboundSettings {
-    fn from(config: &Config) -> Self {
-        let Config { backend, deaf, keepalive, hold, sensitivity, .. } = *config;
-        let bounded = |duration: Duration| duration.min(LONGEST);
-        let (keepalive, hold) = (bounded(keepalive), bounded(hold));
-        let unopened = bounded(config.watchdog.unopened);
-        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold, sensitivity, unopened }
-    }
-}
-
-/// Where media goes.
-pub trait Sink {
-    /// 20 ms of one user's audio.
-    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
-    /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
-    fn packet(&mut self, packet: &AudioPacket<'_>);
-    /// Somebody starts or stops speaking.
-    fn speech(&mut self, speech: Speech);
-}
-
 impl Inbound {
     /// Without a session everything that comes is noise.
     pub fn new(settings: InboundSettings) -> Self {
         Self {
             receiver: Receiver::new(settings.receive.clone()),
+            steady: None,
             deaf: settings.deaf,
             opener: None,
             openers: Openers::new(),
@@ -155,6 +122,11 @@ impl Inbound {
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
         self.people.name(ssrc, user);
+        if self.receiver.knows(ssrc)
+            && let Some(decode) = sink.wants(user)
+        {
+            self.receiver.set_decode(ssrc, decode);
+        }
         self.offer(now, user, sink);
     }
 
@@ -218,6 +190,7 @@ impl Inbound {
             }
             self.receiver.forget(ssrc);
             self.reports.forget(ssrc);
+            sink.forget(ssrc);
         }
     }
 
@@ -225,7 +198,7 @@ impl Inbound {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut impl Sink) -> bool {
         match Datagram::classify(datagram) {
             Datagram::Rtp(header) => self.handle_rtp(now, header, datagram, sink),
-            Datagram::Rtcp => self.handle_rtcp(now, datagram),
+            Datagram::Rtcp => self.handle_rtcp(now, datagram, sink),
             Datagram::Discovery => return true,
             Datagram::Pong => {
                 if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.handle_pong(now, datagram)) {
@@ -244,7 +217,9 @@ impl Inbound {
         }
         if header.payload_type != rtp::AUDIO {
             self.received.other_media += 1;
-            return;
+            if !sink.wants_media() {
+                return;
+            }
         }
         let bytes = packet.len() as u64;
         let Some(opener) = &mut self.opener else {
@@ -267,6 +242,13 @@ impl Inbound {
             self.received.malformed += 1;
             return;
         };
+        if header.payload_type != rtp::AUDIO {
+            let rtp::Header { payload_type, ssrc, seq, time, marker, .. } = header;
+            let user = self.people.user(ssrc);
+            let payload = plaintext.get(body.payload).unwrap_or_default();
+            sink.media(&MediaPacket { at: now, user, payload_type, ssrc, seq, time, marker, payload });
+            return;
+        }
         self.received.packets += 1;
         self.received.bytes += bytes;
         let (extension, rest) = plaintext.split_at_mut(body.extension.end);
@@ -305,7 +287,7 @@ impl Inbound {
         held.push(packet, |packet| hope.lose(received, &packet));
     }
 
-    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8]) {
+    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8], sink: &mut impl Sink) {
         let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN));
         let Some(end) = opened.map(|plaintext| rtcp::CLEAR_LEN + plaintext.len()) else {
             self.received.unauthentic += 1;
@@ -313,7 +295,11 @@ impl Inbound {
         };
         self.received.rtcp += 1;
         self.vitals.opened();
-        self.reports.handle(now, packet.get(..end).unwrap_or_default());
+        let compound = packet.get(..end).unwrap_or_default();
+        self.reports.handle(now, compound);
+        if sink.wants_rtcp() {
+            rtcp::read(compound).for_each(|packet| sink.rtcp(now, &packet));
+        }
     }
 
     /// Lets go of what has waited too long, notices who has fallen silent, and pings.
@@ -330,33 +316,9 @@ impl Inbound {
         self.people.handle_timeout(now, |speech| sink.speech(speech));
     }
 
-    /// When the next 20 ms are to be played out: a clock of its own.
-    pub fn poll_tick(&self) -> Option<Instant> {
-        self.receiver.poll_timeout()
-    }
-
-    /// Plays out the next 20 ms of everybody who is active.
-    pub fn tick(&mut self, now: Instant, sink: &mut impl Sink) {
-        let people = &mut self.people;
-        self.receiver.tick(now, &mut |heard| deliver_heard(people, sink, now, &heard));
-    }
-
-    /// Takes out who is to be played out now, to be ticked elsewhere: see [`Receiver::take_due`].
-    pub fn take_due(&mut self, now: Instant, due: &mut Vec<Speaker>) {
-        self.receiver.take_due(now, due);
-    }
-
-    /// Hands on what they gave out there.
-    pub fn deliver(&mut self, now: Instant, rendered: &Rendered, sink: &mut impl Sink) {
-        rendered.iter().for_each(|heard| deliver_heard(&mut self.people, sink, now, &heard));
-    }
-
-    /// Takes them back. Those of `names` who do not come back are made anew with their next packet.
-    pub fn give_back(&mut self, now: Instant, speakers: impl ExactSizeIterator<Item = Speaker>, names: &[Ssrc]) {
-        if speakers.len() < names.len() {
-            names.iter().for_each(|ssrc| self.receiver.forget(*ssrc));
-        }
-        self.receiver.give_back(now, speakers);
+    /// Whether who speaks can be heard: there is a session, and it is not deaf.
+    pub fn can_hear(&self) -> bool {
+        self.opener.is_some() && !self.deaf
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -416,14 +378,13 @@ fn deliver(receiver: &mut Receiver, people: &mut People, sink: &mut impl Sink, p
         sink.speech(speech);
     }
     sink.packet(packet);
+    // The first packet of a stream makes its speaker, as what is wanted of its user.
+    if !receiver.knows(packet.ssrc)
+        && let Some(decode) = sink.wants(packet.user)
+    {
+        receiver.set_decode(packet.ssrc, decode);
+    }
     receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
-}
-
-/// Hands 20 ms of somebody on.
-fn deliver_heard(people: &mut People, sink: &mut impl Sink, now: Instant, heard: &Heard<'_>) {
-    let Some((user, speech)) = people.heard(now, heard) else { return };
-    speech.into_iter().for_each(|speech| sink.speech(speech));
-    sink.audio(now, user, heard);
 }
 
 /// Opens a frame end to end, in place; returns how long it is now. What is refused is as it was: `Some` says what it
