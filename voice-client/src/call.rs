@@ -14,7 +14,7 @@ use crate::driver::{Request, Tapped, Target, lock};
 use crate::encryption::{CodeError, Encryption};
 use crate::error::{Closed, JoinError};
 use crate::event::{self, Events};
-use crate::listen::{ListenError, ListenOptions, Listener, MediaTap, RawMedia, Rtcp};
+use crate::listen::{ListenError, ListenOptions, Listener, MediaTap, RawMedia, Rtcp, UtteranceOptions, Utterances};
 use crate::media::{Arrival, Command};
 use crate::player::{Player, Queue};
 use crate::sink::OpusSink;
@@ -212,6 +212,15 @@ impl Call {
     /// [`ListenError`]: the call is over, or the options contradict each other.
     pub fn listen(&self, options: ListenOptions) -> Result<Listener, ListenError> {
         Listener::checked(self, self.shared.config.audio_queue, options)
+    }
+
+    /// What everybody says, cut into utterances, for recognisers of speech: from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::CallClosed`].
+    pub fn utterances(&self, options: UtteranceOptions) -> Result<Utterances, ListenError> {
+        Utterances::new(self, options)
     }
 
     /// RTP packets of payload types other than Opus audio (video), from now on. They are opened for it only.

@@ -43,9 +43,10 @@ pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 pub(crate) use taps::Tapped;
+use time::now;
+pub(crate) use time::sleep_until;
 #[cfg(feature = "metrics")]
 pub(crate) use time::within;
-use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};

@@ -29,6 +29,7 @@ mod options;
 mod raw;
 mod sound;
 mod state;
+mod utterances;
 mod voice;
 
 pub use block::Block;
@@ -38,6 +39,7 @@ pub use options::{ListenOptions, MAX_GAIN, Mode, Users};
 pub use raw::{RawMedia, Rtcp};
 pub use receive::convert::{Channels, Format, Rate, SampleKind};
 pub use sound::{Content, Sound, Who};
+pub use utterances::{Utterance, UtteranceOptions, Utterances};
 
 pub(crate) use hearing::Hearing;
 pub(crate) use listener::Order;
