@@ -4,8 +4,10 @@
 mod away;
 mod config;
 mod decode;
+mod delay;
 mod heard;
 mod jitter;
+mod latency;
 mod packet;
 mod playout;
 mod receiver;
@@ -13,9 +15,11 @@ pub mod record;
 mod speaker;
 mod stats;
 mod stream;
+mod stretch;
 
-pub use config::{Config, Decode};
+pub use config::{Config, Decode, Preset};
 pub use heard::{Heard, Kind, Mix};
+pub use latency::Latency;
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;
 pub use speaker::Speaker;
