@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "deep"), forbid(unsafe_code))]
+#![cfg_attr(feature = "deep", deny(unsafe_code))]
 
 mod away;
+mod codec;
 mod config;
 mod decode;
+#[cfg(feature = "deep")]
+mod deep;
 mod delay;
 mod heard;
 mod jitter;
@@ -17,6 +21,8 @@ mod stats;
 mod stream;
 mod stretch;
 
+#[cfg(feature = "deep")]
+pub use config::Deep;
 pub use config::{Config, Decode, Preset};
 pub use heard::{Heard, Kind, Mix};
 pub use latency::Latency;

@@ -77,6 +77,12 @@ pub(crate) enum Source {
     Redundancy {
         of: Seq,
     },
+    /// What this packet says about what began so many samples before it; if it does not, what came before.
+    Dred {
+        of: Seq,
+        before: u32,
+        run: u32,
+    },
     /// What came before, `run` samples ago.
     Concealment {
         run: u32,
@@ -100,6 +106,8 @@ pub(crate) struct Moment {
     pub(crate) now: Instant,
     /// Lost packets are to be looked for in the packets after them.
     pub(crate) recover: bool,
+    /// And in the deep redundancy of those.
+    pub(crate) recall: bool,
 }
 
 /// A gap that would make the delay longer than the target by more than this did not take place: the arrivals contradict
@@ -117,7 +125,7 @@ impl Source {
         match self {
             Self::Packet { quiet: false, .. } => Kind::Received,
             Self::Redundancy { .. } => Kind::Fec,
-            Self::Concealment { .. } => Kind::Concealed,
+            Self::Concealment { .. } | Self::Dred { .. } => Kind::Concealed,
             Self::Packet { quiet: true, .. } | Self::Silence => Kind::Silence,
         }
     }
@@ -125,7 +133,7 @@ impl Source {
     /// The packet that it needs.
     pub(crate) fn seq(&self) -> Option<Seq> {
         match *self {
-            Self::Packet { seq, .. } | Self::Redundancy { of: seq } => Some(seq),
+            Self::Packet { seq, .. } | Self::Redundancy { of: seq } | Self::Dred { of: seq, .. } => Some(seq),
             Self::Concealment { .. } | Self::Silence => None,
         }
     }
@@ -365,6 +373,10 @@ impl Playout {
             return Some(self.advance(redundant, Source::Redundancy { of: head.packet.seq }));
         }
         let before = if redundant < remaining { remaining - redundant } else { remaining };
+        if moment.recall {
+            let source = Source::Dred { of: head.packet.seq, before: remaining, run: self.run };
+            return Some(self.advance(need.min(before), source));
+        }
         Some(self.conceal(need.min(before)))
     }
 
