@@ -1,20 +1,22 @@
 use std::collections::VecDeque;
 
-use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE, Seq};
+use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, Seq};
 
+use crate::codec::Codec;
 use crate::heard::{Kind, Mix};
 use crate::playout::{Source, Step};
+use crate::stretch::{self, MAX_PERIOD};
 
 /// Smallest stretch that libopus conceals: 2.5 ms.
 const QUANTUM: usize = 120;
 
-/// Room for an unfinished tick, the longest packet, and concealment rounded up.
-const CAPACITY: usize = FRAME_SAMPLES + MAX_PACKET_SAMPLES + QUANTUM;
+/// Room for a tick that is stretched, the longest packet, a period more, and concealment rounded up.
+const CAPACITY: usize = FRAME_SAMPLES + 2 * MAX_PERIOD + MAX_PACKET_SAMPLES + MAX_PERIOD + QUANTUM;
 
 /// The Opus decoder of one speaker and the audio that it is ahead of the ticks.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    opus: Option<opus::Decoder>,
+    codec: Option<Codec>,
     /// Interleaved; the first `len * CHANNELS` are decoded.
     pcm: Box<[f32]>,
     /// Samples per channel.
@@ -31,6 +33,16 @@ struct Stretch {
     seq: Option<Seq>,
     kind: Kind,
     samples: u32,
+    /// The stream does not move while they play.
+    still: bool,
+}
+
+impl Stretch {
+    /// Without its first `samples`.
+    fn after(self, samples: u32) -> Self {
+        let time = if self.still { self.time } else { self.time + samples };
+        Self { time, samples: self.samples - samples, ..self }
+    }
 }
 
 /// The audio of one tick.
@@ -43,12 +55,12 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Decoder {
-    pub(crate) fn new(longest_concealment: u32) -> Self {
+    pub(crate) fn new(longest_concealment: u32, complexity: u8) -> Self {
         Self {
-            opus: opus::Decoder::new(SAMPLE_RATE, opus::Channels::Stereo).ok(),
+            codec: Codec::new(complexity),
             pcm: vec![0.0; CAPACITY * CHANNELS].into(),
             len: 0,
-            stretches: VecDeque::with_capacity(64),
+            stretches: VecDeque::with_capacity(128),
             longest_concealment: longest_concealment.max(1),
         }
     }
@@ -62,7 +74,7 @@ impl Decoder {
     pub(crate) fn skip(&mut self, end: RtpTime, samples: u32) {
         if samples > 0 {
             let time = RtpTime(end.0.wrapping_sub(samples));
-            self.push(&Step { time, samples, source: Source::Silence }, &[]);
+            self.push(&Step { time, samples, moves: samples, source: Source::Silence }, &[]);
         }
     }
 
@@ -70,9 +82,8 @@ impl Decoder {
     pub(crate) fn reset(&mut self) {
         self.len = 0;
         self.stretches.clear();
-        if let Some(opus) = &mut self.opus {
-            // Cannot fail on a decoder that was made; if it did, the next packet would only sound wrong at its start.
-            let _ = opus.reset_state();
+        if let Some(codec) = &mut self.codec {
+            codec.reset();
         }
     }
 
@@ -81,6 +92,9 @@ impl Decoder {
     pub(crate) fn push(&mut self, step: &Step, packet: &[u8]) -> Kind {
         let samples = step.samples as usize;
         let mut kind = step.source.kind();
+        if samples == 0 {
+            return kind;
+        }
         match step.source {
             Source::Packet { cut, .. } if self.decode(packet, samples, cut as usize, false) => {}
             Source::Redundancy { .. } if self.decode(packet, samples, 0, true) => {}
@@ -89,10 +103,12 @@ impl Decoder {
                 kind = Kind::Concealed;
                 self.conceal(samples, 0);
             }
-            Source::Concealment { run } => self.conceal(samples, run),
+            Source::Dred { of, before, .. } if self.recall(of, packet, before, samples) => kind = Kind::Dred,
+            Source::Concealment { run } | Source::Dred { run, .. } => self.conceal(samples, run),
         }
         self.len += samples;
-        self.stretches.push_back(Stretch { time: step.time, seq: step.source.seq(), kind, samples: step.samples });
+        let (seq, still) = (step.source.seq(), step.moves == 0);
+        self.stretches.push_back(Stretch { time: step.time, seq, kind, samples: step.samples, still });
         kind
     }
 
@@ -121,8 +137,7 @@ impl Decoder {
         let mut left = FRAME_SAMPLES as u32;
         while let Some(stretch) = self.stretches.front_mut() {
             if stretch.samples > left {
-                stretch.samples -= left;
-                stretch.time += left;
+                *stretch = stretch.after(left);
                 break;
             }
             left -= stretch.samples;
@@ -130,15 +145,78 @@ impl Decoder {
         }
     }
 
+    /// Makes what comes next shorter by one period of at most `longest` samples per channel, and nothing of it audible.
+    /// Returns by how much; not at all where nothing repeats.
+    pub(crate) fn shorten(&mut self, longest: u32) -> u32 {
+        let Some(period) = self.period(longest) else { return 0 };
+        stretch::shorten(&mut self.pcm, self.len, period);
+        self.len -= period;
+        let (from, to) = (self.boundary(period as u32), self.boundary(2 * period as u32));
+        self.stretches.drain(from..to);
+        period as u32
+    }
+
+    /// Makes what comes next longer by one period, as [`shorten`](Self::shorten) makes it shorter.
+    pub(crate) fn lengthen(&mut self, longest: u32) -> u32 {
+        let Some(period) = self.period(longest) else { return 0 };
+        stretch::lengthen(&mut self.pcm, self.len, period);
+        self.len += period;
+        let at = self.boundary(period as u32);
+        let next = self.stretches[at];
+        self.stretches.insert(at, Stretch { samples: period as u32, still: true, ..next });
+        period as u32
+    }
+
+    /// How far what comes next may be moved, if it was all received.
+    fn period(&self, longest: u32) -> Option<usize> {
+        let searched = self.len.min(2 * MAX_PERIOD);
+        let mut left = searched as u32;
+        for stretch in &self.stretches {
+            if stretch.kind != Kind::Received {
+                return None;
+            }
+            left = left.saturating_sub(stretch.samples);
+            if left == 0 {
+                break;
+            }
+        }
+        stretch::period(&self.pcm[..searched * CHANNELS]).filter(|period| *period as u32 <= longest)
+    }
+
+    /// The stretch that begins so many samples after the first, which may be split for that.
+    fn boundary(&mut self, samples: u32) -> usize {
+        let mut left = samples;
+        for index in 0..self.stretches.len() {
+            let stretch = self.stretches[index];
+            if left == 0 {
+                return index;
+            }
+            if left < stretch.samples {
+                self.stretches[index].samples = left;
+                self.stretches.insert(index + 1, stretch.after(left));
+                return index + 1;
+            }
+            left -= stretch.samples;
+        }
+        self.stretches.len()
+    }
+
     /// Decodes a packet, or its redundancy, and drops the first `cut` samples per channel; false when it does not
     /// give `samples` more.
     fn decode(&mut self, packet: &[u8], samples: usize, cut: usize, redundancy: bool) -> bool {
-        let Some(opus) = &mut self.opus else { return false };
+        let Some(codec) = &mut self.codec else { return false };
         let start = self.len * CHANNELS;
         let whole = start..start + (cut + samples) * CHANNELS;
-        let decoded = opus.decode_float(packet, &mut self.pcm[whole.clone()], redundancy);
+        let decoded = codec.decode(packet, &mut self.pcm[whole.clone()], redundancy);
         self.pcm.copy_within(start + cut * CHANNELS..whole.end, start);
-        decoded.is_ok_and(|decoded| decoded == cut + samples)
+        decoded == Some(cut + samples)
+    }
+
+    /// Brings back `samples` that began `before` the packet, from what it says about them.
+    fn recall(&mut self, seq: Seq, packet: &[u8], before: u32, samples: usize) -> bool {
+        let start = self.len * CHANNELS;
+        let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
+        self.codec.as_mut().is_some_and(|codec| codec.recall(seq, packet, before, &mut self.pcm[start..end]))
     }
 
     /// Makes up `samples`, `run` after the last that were decoded, fading out over the second half of the longest
@@ -147,7 +225,7 @@ impl Decoder {
         let start = self.len * CHANNELS;
         // libopus fills all that it is given, in whole quanta: what exceeds the gap is overwritten by what comes next.
         let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
-        let made_up = self.opus.as_mut().and_then(|opus| opus.decode_float(&[], &mut self.pcm[start..end], false).ok());
+        let made_up = self.codec.as_mut().and_then(|codec| codec.decode(&[], &mut self.pcm[start..end], false));
         let longest = self.longest_concealment as f32;
         let tail = self.tail(samples);
         if made_up.is_none() {

@@ -1,12 +1,18 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "deep"), forbid(unsafe_code))]
+#![cfg_attr(feature = "deep", deny(unsafe_code))]
 
 mod away;
+mod codec;
 mod config;
 pub mod convert;
 mod decode;
+#[cfg(feature = "deep")]
+mod deep;
+mod delay;
 mod heard;
 mod jitter;
+mod latency;
 mod mix;
 mod packet;
 mod playout;
@@ -17,9 +23,13 @@ mod speaker;
 pub mod speech;
 mod stats;
 mod stream;
+mod stretch;
 
-pub use config::{Config, Decode};
+#[cfg(feature = "deep")]
+pub use config::Deep;
+pub use config::{Config, Decode, Preset};
 pub use heard::{Heard, Kind, Mix};
+pub use latency::Latency;
 pub use mix::Mixdown;
 pub use packet::MAX_PACKET_BYTES;
 pub use receiver::Receiver;

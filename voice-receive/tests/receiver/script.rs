@@ -39,6 +39,11 @@ impl Frame {
     }
 }
 
+/// A delay of 40 ms that does not adapt: packets that come as ticks pass are played two ticks later.
+pub(crate) fn fixed() -> Config {
+    Config::default().delay(2 * FRAME).stretch(false)
+}
+
 /// A receiver in virtual time.
 pub(crate) struct Script {
     pub(crate) receiver: Receiver,
@@ -62,7 +67,12 @@ impl Script {
 
     /// Gives out 20 ms, then lets them pass.
     pub(crate) fn tick(&mut self) {
-        let (heard, tick, now) = (&mut self.heard, self.ticks, self.now);
+        self.tick_at(self.now);
+    }
+
+    /// The same, on another grid.
+    pub(crate) fn tick_at(&mut self, now: Instant) {
+        let (heard, tick) = (&mut self.heard, self.ticks);
         let mut deliver = |frame: Heard<'_>| heard.push(Frame::of(tick, &frame));
         if self.elsewhere {
             let mut due = Vec::new();
