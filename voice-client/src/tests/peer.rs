@@ -73,8 +73,7 @@ struct Wall(Instant);
 impl Wall {
     fn ntp(&self, now: Instant) -> u64 {
         let passed = now - self.0;
-        let fraction = (u64::from(passed.subsec_nanos()) << 32) / 1_000_000_000;
-        ((0xE957_A59B + passed.as_secs()) << 32) + fraction
+        ((0xE957_A59B + passed.as_secs()) << 32) | ((u64::from(passed.subsec_nanos()) << 32) / 1_000_000_000)
     }
 }
 
