@@ -6,7 +6,7 @@ use voice_client::layer::crypto::{Backend, Key, MAX_OVERHEAD, Mode, Sealer as Tr
 use voice_client::layer::dave::{self, Codec, Sealer, Secret};
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES, RtpTime, Seq, Ssrc};
 use voice_client::layer::receive::{self, Decode, Heard};
-use voice_client::media::{AudioPacket, Inbound, InboundSettings, Session, Sink, Update};
+use voice_client::media::{AudioPacket, Inbound, InboundSettings, Session, Sink, Speech, Update};
 use voice_client::{Config, UserId};
 
 use crate::Outcome;
@@ -60,6 +60,7 @@ struct Deaf;
 impl Sink for Deaf {
     fn audio(&mut self, _: Instant, _: UserId, _: &Heard<'_>) {}
     fn packet(&mut self, _: &AudioPacket<'_>) {}
+    fn speech(&mut self, _: Speech) {}
 }
 
 impl Call {
@@ -101,6 +102,7 @@ impl Call {
             self.packets += count;
             self.now += FRAME;
             self.inbound.handle_timeout(self.now, &mut Deaf);
+            self.inbound.tick(self.now, &mut Deaf);
         }
         time
     }

@@ -10,6 +10,9 @@ mod gateway;
 mod gateway_binary;
 mod gateway_text;
 mod input;
+mod jitter_ops;
+mod rtcp;
+mod rtp;
 
 use std::time::Instant;
 
@@ -17,16 +20,22 @@ pub use dave_frame::dave_frame;
 pub use dave_session::dave_session;
 pub use gateway_binary::gateway_binary;
 pub use gateway_text::gateway_text;
+pub use jitter_ops::jitter_ops;
+pub use rtcp::rtcp;
+pub use rtp::rtp;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("dave_frame", dave_frame),
     ("dave_session", dave_session),
     ("gateway_binary", gateway_binary),
     ("gateway_text", gateway_text),
+    ("jitter_ops", jitter_ops),
+    ("rtcp", rtcp),
+    ("rtp", rtp),
 ];
 
 /// Where time begins; the same within a run is all that counts.

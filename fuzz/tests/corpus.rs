@@ -43,6 +43,21 @@ fn gateway_text() {
 }
 
 #[test]
+fn jitter_ops() {
+    replay("jitter_ops");
+}
+
+#[test]
+fn rtcp() {
+    replay("rtcp");
+}
+
+#[test]
+fn rtp() {
+    replay("rtp");
+}
+
+#[test]
 fn every_corpus_has_a_target() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for entry in fs::read_dir(folder).expect("there is a corpus") {

@@ -4,8 +4,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use atomic_waker::AtomicWaker;
-use model::{CHANNELS, FRAME_SAMPLES, RtpTime, Seq, Ssrc, UserId};
-use receive::{Heard, Kind};
+use model::{RtpTime, Seq, Ssrc, UserId};
+use receive::Kind;
+
+use crate::listen::{Block, Content, Listener, Sound, Who};
 
 /// Most items that a stream holds.
 const MAX_CAPACITY: usize = 1 << 16;
@@ -29,35 +31,59 @@ pub struct Frame {
     /// How much more of this user is buffered.
     pub depth: Duration,
     /// 960 samples per channel at 48 kHz, interleaved left, right, full scale at 1.0.
-    pub pcm: [f32; FRAME_SAMPLES * CHANNELS],
+    pub pcm: Block<f32>,
 }
 
 impl Frame {
-    pub(crate) fn new(at: Instant, user: UserId, heard: &Heard<'_>) -> Self {
-        let mut pcm = [0.0; FRAME_SAMPLES * CHANNELS];
-        let samples = heard.pcm.len().min(pcm.len());
-        pcm[..samples].copy_from_slice(&heard.pcm[..samples]);
-        let Heard { ssrc, time, seq, kind, depth, .. } = *heard;
-        Self { user, ssrc, at, time, seq, kind, depth, pcm }
+    fn new(sound: Sound) -> Option<Self> {
+        let Sound { who: Who::User { user, ssrc }, at, time, seq, kind, depth, content: Content::F32(_, pcm), .. } =
+            sound
+        else {
+            return None;
+        };
+        Some(Self { user, ssrc, at, time, seq, kind, depth, pcm })
+    }
+}
+
+/// The audio of a call: frames of everybody who speaks, as they play out. Bounded, lossy, and lossy for its own reader only.
+///
+/// It is a [`Listener`] that hears everybody in 48 kHz stereo; one of your own hears less, or otherwise.
+pub struct Audio {
+    listener: Listener,
+}
+
+impl Audio {
+    pub(crate) fn new(listener: Listener) -> Self {
+        Self { listener }
+    }
+
+    /// The next frame; `None` when the call is over.
+    ///
+    /// What the reader is too slow for is dropped, newest first, and counted in
+    /// [`Received::consumer_lost`](crate::Received::consumer_lost).
+    pub async fn next(&mut self) -> Option<Frame> {
+        Frame::new(self.listener.next().await?)
+    }
+
+    /// The next frame if there is one already.
+    pub fn try_next(&mut self) -> Option<Frame> {
+        Frame::new(self.listener.try_next()?)
     }
 }
 
 /// A stream of what a call receives: bounded, lossy, and lossy for its own reader only.
 ///
-/// Beside [`Audio`] there is one of [`Arrival`](crate::Arrival)s.
+/// There is one of [`Arrival`](crate::Arrival)s, one of [`RawMedia`](crate::listen::RawMedia), and one of
+/// [`Rtcp`](crate::listen::Rtcp); audio has [`Listener`]s.
 pub struct Stream<T> {
     consumer: rtrb::Consumer<T>,
     waker: Arc<AtomicWaker>,
 }
 
-/// The audio of a call: frames of everybody who speaks, as they play out.
-pub type Audio = Stream<Frame>;
-
 impl<T> Stream<T> {
     /// The next item; `None` when the call is over.
     ///
-    /// What the reader is too slow for is dropped, newest first, and counted in
-    /// [`Received::consumer_lost`](crate::Received::consumer_lost).
+    /// What the reader is too slow for is dropped, newest first.
     pub async fn next(&mut self) -> Option<T> {
         poll_fn(|context| {
             if let Ok(item) = self.consumer.pop() {

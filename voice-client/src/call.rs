@@ -14,6 +14,7 @@ use crate::driver::{Request, Tapped, Target, lock};
 use crate::encryption::{CodeError, Encryption};
 use crate::error::{Closed, JoinError};
 use crate::event::{self, Events};
+use crate::listen::{ListenError, ListenOptions, Listener, MediaTap, RawMedia, Rtcp, UtteranceOptions, Utterances};
 use crate::media::{Arrival, Command};
 use crate::player::{Player, Queue};
 use crate::sink::OpusSink;
@@ -199,10 +200,40 @@ impl Call {
         Events::new(queue, closed)
     }
 
-    /// The audio of everybody who speaks, from now on. Several streams are independent.
+    /// The audio of everybody who speaks, from now on, in 48 kHz stereo. Several streams are independent.
     pub fn audio(&self) -> Audio {
+        Audio::new(Listener::begin(self, self.shared.config.audio_queue, ListenOptions::default()))
+    }
+
+    /// Another listener, from now on: whom it hears, in which form, how loud, one by one or mixed. Several are independent.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]: the call is over, or the options contradict each other.
+    pub fn listen(&self, options: ListenOptions) -> Result<Listener, ListenError> {
+        Listener::checked(self, self.shared.config.audio_queue, options)
+    }
+
+    /// What everybody says, cut into utterances, for recognisers of speech: from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::CallClosed`].
+    pub fn utterances(&self, options: UtteranceOptions) -> Result<Utterances, ListenError> {
+        Utterances::new(self, options)
+    }
+
+    /// RTP packets of payload types other than Opus audio (video), from now on. They are opened for it only.
+    pub fn raw_media(&self) -> Stream<RawMedia> {
+        let (tap, stream) = audio::stream(self.shared.config.audio_queue.saturating_mul(8));
+        self.tell(Request::Tap(Tapped::Media(MediaTap::new(tap))));
+        stream
+    }
+
+    /// RTCP packets: sender and receiver reports, descriptions, goodbyes, feedback, from now on. They are parsed for it.
+    pub fn rtcp(&self) -> Stream<Rtcp> {
         let (tap, stream) = audio::stream(self.shared.config.audio_queue);
-        self.tell(Request::Tap(Tapped::Audio(tap)));
+        self.tell(Request::Tap(Tapped::Rtcp(tap)));
         stream
     }
 
@@ -255,12 +286,16 @@ impl Call {
     }
 
     pub(crate) fn tell(&self, request: Request) {
-        // A call that is over hears nothing, and its handles find that out by `closed`.
-        let _ = self.shared.requests.unbounded_send(request);
+        self.shared.tell(request);
     }
 }
 
 impl Shared {
+    pub(crate) fn tell(&self, request: Request) {
+        // A call that is over hears nothing, and its handles find that out by `closed`.
+        let _ = self.requests.unbounded_send(request);
+    }
+
     pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
         self.closed.clone()
     }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::control::{Control, Keys, Settings};
 use crate::dialer::Dialer;
 use crate::driver::{
-    self, CallTask, Clock, ClockStats, Listeners, OnAir, Readers, Request, Station, Target, dialer, lock,
+    self, CallTask, Clock, ClockStats, Decoders, Listeners, OnAir, Readers, Request, Station, Target, dialer, lock,
 };
 use crate::encryption::{Encryption, SystemEntropy};
 use crate::error::{Cause, Closed, JoinError, Missing, Stage};
@@ -37,6 +37,7 @@ struct Inner {
     dialer: Arc<dyn Dialer>,
     clock: Clock,
     readers: Arc<Readers>,
+    decoders: Arc<Decoders>,
     ids: Arc<AtomicU64>,
     keys: Keys,
     calls: Mutex<HashMap<(UserId, GuildId), Entry>>,
@@ -78,6 +79,7 @@ impl Client {
             dialer: dialer(&config),
             clock: Clock::new(&config),
             readers: Arc::new(Readers::new(config.max_readers)),
+            decoders: Arc::new(Decoders::new(config.max_decoders)),
             ids: Arc::default(),
             keys: Keys::new(config.identity.clone(), Arc::new(SystemEntropy)),
             config: Arc::new(config),
@@ -297,6 +299,7 @@ impl Client {
             config: config.clone(),
             dialer: inner.dialer.clone(),
             link: gateway,
+            decoders: inner.decoders.clone(),
             place,
             requests: inbox,
             notices,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crypto::{Backend, Mode};
 use dave::Identity;
 use model::UserId;
+use receive::speech::Sensitivity;
 
 use crate::dialer::Dialer;
 use crate::encoder::EncoderSettings;
@@ -52,6 +53,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// How long packets wait for the user of their SSRC to be known, or for their sender's key.
     pub hold: Duration,
+    /// What is loud enough to be speech, for [`Event::Speech`](crate::Event::Speech).
+    pub sensitivity: Sensitivity,
     /// What is done about a media path that is dead.
     pub watchdog: Watchdog,
     /// Join deafened: incoming audio is dropped.
@@ -70,6 +73,9 @@ pub struct Config {
     pub loudness: Option<f32>,
     /// Most threads that sources may hold, beside the one that watches them; a source that finds none free fails.
     pub max_readers: usize,
+    /// Most threads that decode, shared by all calls of a client, for calls with more speakers than their own task can keep up
+    /// with; by default as many as the machine runs at once. None is started before that.
+    pub max_decoders: usize,
     /// Most clock threads, shared by all calls of a client; by default as many as the machine runs at once. There is one at first;
     /// when it is busy for more than 55 % of a second, or late, calls move to others.
     pub clock_threads: usize,
@@ -243,6 +249,7 @@ impl Default for Config {
             receive: receive::Config::default(),
             keepalive: Duration::from_secs(5),
             hold: Duration::from_secs(2),
+            sensitivity: Sensitivity::default(),
             watchdog: Watchdog::default(),
             deaf: false,
             mute: false,
@@ -251,6 +258,7 @@ impl Default for Config {
             read_ahead: Duration::from_millis(250),
             loudness: None,
             max_readers: 64,
+            max_decoders: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             clock_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             realtime: false,
             audio_queue: 128,
@@ -290,6 +298,7 @@ setters!(Config {
     receive: receive::Config,
     keepalive: Duration,
     hold: Duration,
+    sensitivity: Sensitivity,
     watchdog: Watchdog,
     deaf: bool,
     mute: bool,
@@ -298,6 +307,7 @@ setters!(Config {
     read_ahead: Duration,
     loudness: Option<f32>,
     max_readers: usize,
+    max_decoders: usize,
     clock_threads: usize,
     realtime: bool,
     audio_queue: usize,

@@ -10,6 +10,7 @@ use crate::control::{Rung, Symptom};
 use crate::encryption::EncryptionEvent;
 use crate::end::TrackEnd;
 use crate::error::{Cause, Closed};
+use crate::media::Speech;
 use crate::queue::QueueEvent;
 
 /// Events that wait for a slow reader before they collapse.
@@ -75,6 +76,8 @@ pub enum Event {
     Timer(TimerId),
     /// End-to-end encryption: its state, its group, its code.
     Encryption(EncryptionEvent),
+    /// Somebody starts or stops speaking: noticed by what is heard, on the clock of their stream.
+    Speech(Speech),
     /// Op 5: what a user is going to send, and under which SSRC; not when speech starts and stops.
     Speaking(text::Speaking),
     /// Op 11: users in the call.
@@ -133,6 +136,7 @@ enum Subject {
     Channel,
     EncryptionState,
     PrivacyCode,
+    Speech(UserId),
     Speaking(Option<UserId>),
     Video(Option<UserId>),
     Flags(UserId),
@@ -164,6 +168,7 @@ impl Event {
             Event::Moved { .. } => Subject::Channel,
             Event::Encryption(EncryptionEvent::State(_)) => Subject::EncryptionState,
             Event::Encryption(EncryptionEvent::PrivacyCode { .. }) => Subject::PrivacyCode,
+            Event::Speech(it) => Subject::Speech(it.user),
             Event::Speaking(it) => Subject::Speaking(it.user),
             Event::Video(it) => Subject::Video(it.user),
             Event::ClientFlags(it) => Subject::Flags(it.user),

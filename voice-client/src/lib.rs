@@ -18,6 +18,7 @@ mod event;
 mod identity;
 mod info;
 mod link;
+pub mod listen;
 pub mod media;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -47,7 +48,8 @@ pub use event::{Event, Events, Recovery};
 pub use identity::KeyFolder;
 pub use info::{ConnectionInfo, InvalidUpdate, VoiceServerUpdate, VoiceStateCommand, VoiceStateUpdate};
 pub use link::MainGateway;
-pub use media::Arrival;
+pub use listen::{ListenError, ListenOptions, Listener};
+pub use media::{Arrival, Speech};
 pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
@@ -68,3 +70,4 @@ pub use mixer::effects;
 pub use mixer::prefetch::{Flushed, Loops, PushConfig as AgentConfig, PushError};
 pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};
+pub use receive::speech;

@@ -12,7 +12,7 @@ use voice_client::layer::mixer::{Track, TrackId};
 use voice_client::layer::model::{FRAME, FRAME_SAMPLES, RtpTime, Seq, Ssrc};
 use voice_client::layer::receive::Heard;
 use voice_client::media::{
-    AudioPacket, Command, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Session, Sink, Update,
+    AudioPacket, Command, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Session, Sink, Speech, Update,
 };
 use voice_client::source::Source;
 use voice_client::source::generate::Tone;
@@ -130,6 +130,8 @@ impl Sink for Ears {
     fn packet(&mut self, _packet: &AudioPacket<'_>) {
         self.arrivals += 1;
     }
+
+    fn speech(&mut self, _speech: Speech) {}
 }
 
 #[test]
@@ -157,6 +159,9 @@ fn a_thousand_packets_received() {
                 let now = start + FRAME * number as u32;
                 assert!(!inbound.handle_datagram(now, &mut wire[number], &mut ears), "nothing of IP discovery");
                 inbound.handle_timeout(now, &mut ears);
+                if inbound.poll_tick().is_some_and(|due| due <= now) {
+                    inbound.tick(now, &mut ears);
+                }
                 pings += u32::from(inbound.poll_ping().is_some());
             }
         };

@@ -21,17 +21,33 @@ pub struct Config {
     pub max_speakers: usize,
     /// Packets buffered per speaker, rounded up to a power of two from 16 to 1,024. Default 128.
     pub max_packets: usize,
-    /// What comes out. Default PCM.
+    /// What comes out of a speaker for whom nothing else is [set](crate::Receiver::set_decode). Default PCM.
     pub decode: Decode,
 }
 
-/// What a [`Receiver`](crate::Receiver) gives out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a speaker gives out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decode {
-    /// Decoded audio: 960 samples per channel from every active speaker in every tick.
-    Pcm,
+    /// Nothing: packets are counted and dropped.
+    Off,
     /// Opus packets, in order and when they are due, and the places of the lost ones; no decoder is made.
     Packets,
+    /// Decoded audio: 960 samples per channel in every tick while the speaker is active.
+    Pcm,
+    /// In every tick the packets that became due, as with `Packets`, then the samples, as with `Pcm`.
+    Both,
+}
+
+impl Decode {
+    /// Samples are wanted.
+    pub(crate) fn pcm(self) -> bool {
+        matches!(self, Self::Pcm | Self::Both)
+    }
+
+    /// Packets are wanted.
+    pub(crate) fn packets(self) -> bool {
+        matches!(self, Self::Packets | Self::Both)
+    }
 }
 
 impl Default for Config {

@@ -58,6 +58,14 @@ impl Decoder {
         self.len as u32
     }
 
+    /// Puts silence in the place of what is given out otherwise, up to `end`.
+    pub(crate) fn skip(&mut self, end: RtpTime, samples: u32) {
+        if samples > 0 {
+            let time = RtpTime(end.0.wrapping_sub(samples));
+            self.push(&Step { time, samples, source: Source::Silence }, &[]);
+        }
+    }
+
     /// Forgets the stream so far.
     pub(crate) fn reset(&mut self) {
         self.len = 0;

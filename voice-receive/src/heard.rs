@@ -16,9 +16,10 @@ pub struct Heard<'a> {
     pub kind: Kind,
     /// How many samples come from where.
     pub mix: Mix,
-    /// 960 samples per channel at 48 kHz, interleaved left, right, nominally within -1 to 1. Empty in packets mode.
+    /// 960 samples per channel at 48 kHz, interleaved left, right, nominally within -1 to 1. Empty when this is a
+    /// packet.
     pub pcm: &'a [f32],
-    /// Packets mode only: the Opus packet; empty for a lost one or a pause.
+    /// The Opus packet, where packets are wanted; empty for a lost one or a pause, and with samples.
     pub packet: &'a [u8],
     /// Duration in samples per channel.
     pub samples: u32,

@@ -68,6 +68,8 @@ const MAX_DISTANCE: i32 = 3000;
 /// are as many as packets ever waited at a time.
 #[derive(Debug)]
 pub(crate) struct Jitter {
+    capacity: usize,
+    /// So many; none before the first packet.
     slots: Box<[Slot]>,
     buffers: Vec<Vec<u8>>,
     /// Buffers that no packet in the ring uses.
@@ -97,9 +99,10 @@ impl Jitter {
     pub(crate) fn new(capacity: usize) -> Self {
         debug_assert!(capacity.is_power_of_two());
         Self {
-            slots: vec![Slot::default(); capacity].into(),
-            buffers: vec![Vec::new()],
-            free: vec![0],
+            capacity,
+            slots: Box::default(),
+            buffers: Vec::new(),
+            free: Vec::new(),
             next: None,
             taken: 0,
             history: 0,
@@ -107,6 +110,11 @@ impl Jitter {
             packets: 0,
             samples: 0,
         }
+    }
+
+    /// Forgets the stream and gives the memory back.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.capacity);
     }
 
     /// Packets with audio.
@@ -120,6 +128,9 @@ impl Jitter {
     }
 
     pub(crate) fn insert(&mut self, packet: Packet, bytes: &[u8]) -> Insertion {
+        if self.slots.is_empty() {
+            self.slots = vec![Slot::default(); self.capacity].into();
+        }
         let next = *self.next.get_or_insert(packet.seq);
         let ahead = i32::from(packet.seq.since(next));
         let confirmed = self.suspect.take().is_some_and(|suspect| suspect.next() == packet.seq);

@@ -36,8 +36,6 @@ struct Limits {
     max_depth: u32,
     max_concealment: u32,
     idle_after: u32,
-    /// Lost packets are looked for in the packets after them.
-    recover: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,7 +95,7 @@ impl Source {
 }
 
 impl Playout {
-    pub(crate) fn new(config: &Config, recover: bool) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             limits: Limits {
                 depth: samples(config.depth),
@@ -105,7 +103,6 @@ impl Playout {
                 max_depth: samples(config.max_depth),
                 max_concealment: samples(config.max_concealment),
                 idle_after: samples(config.idle_after),
-                recover,
             },
             state: State::Idle,
             cursor: RtpTime(0),
@@ -117,6 +114,16 @@ impl Playout {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.state == State::Idle
+    }
+
+    /// Timestamp of the next sample.
+    pub(crate) fn cursor(&self) -> RtpTime {
+        self.cursor
+    }
+
+    /// The buffer was emptied.
+    pub(crate) fn stop(&mut self) {
+        self.state = State::Idle;
     }
 
     /// A packet with audio was stored.
@@ -188,8 +195,16 @@ impl Playout {
         }
     }
 
-    /// The next stretch: `need` samples per channel are wanted, 1 at least.
-    pub(crate) fn step(&mut self, now: Instant, need: u32, jitter: &mut Jitter, stats: &mut Stats) -> Step {
+    /// The next stretch: `need` samples per channel are wanted, 1 at least. To `recover` is to look for lost packets in
+    /// those after them.
+    pub(crate) fn step(
+        &mut self,
+        now: Instant,
+        need: u32,
+        recover: bool,
+        jitter: &mut Jitter,
+        stats: &mut Stats,
+    ) -> Step {
         loop {
             let Some(head) = jitter.head().filter(|_| self.state == State::Playing) else {
                 return if self.quiet { self.silence(need) } else { self.conceal(need) };
@@ -201,7 +216,7 @@ impl Playout {
                     stats.resyncs += 1;
                     continue;
                 }
-                return self.bridge(need.min(remaining), &head, remaining, jitter);
+                return self.bridge(need.min(remaining), &head, remaining, recover, jitter);
             }
             let behind = remaining.unsigned_abs();
             if behind > self.run {
@@ -253,11 +268,11 @@ impl Playout {
     }
 
     /// A stretch of the gap before `head`, whose samples come after `remaining` others.
-    fn bridge(&mut self, need: u32, head: &Head, remaining: u32, jitter: &Jitter) -> Step {
+    fn bridge(&mut self, need: u32, head: &Head, remaining: u32, recover: bool, jitter: &Jitter) -> Step {
         if !self.is_loss(head) {
             return self.silence(need);
         }
-        let redundant = if self.limits.recover { packet::redundancy(jitter.bytes(head.packet.seq)) } else { 0 };
+        let redundant = if recover { packet::redundancy(jitter.bytes(head.packet.seq)) } else { 0 };
         if redundant == remaining {
             return self.advance(redundant, Source::Redundancy { of: head.packet.seq });
         }

@@ -67,7 +67,7 @@ fn targets(folder: &Path) -> Result<Vec<String>, Failure> {
 
 /// Bytes of the longest input worth trying: an operation on a session costs a thousand times what a frame does.
 fn longest(name: &str) -> usize {
-    if name == "dave_session" { 400 } else { 2_048 }
+    if matches!(name, "dave_session" | "jitter_ops") { 400 } else { 2_048 }
 }
 
 /// Builds the instrumented program and returns where it is.
@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn the_targets_are_known() {
         let targets = targets(&root().join("fuzz")).expect("there is a folder of targets");
-        assert_eq!(targets, ["dave_frame", "dave_session", "gateway_binary", "gateway_text"]);
+        assert_eq!(
+            targets,
+            ["dave_frame", "dave_session", "gateway_binary", "gateway_text", "jitter_ops", "rtcp", "rtp"]
+        );
         assert_eq!(run("no_such_target", "1").expect_err("no such target").code, 2);
         assert_eq!(run("dave_frame", "soon").expect_err("no number").code, 2);
     }

@@ -62,6 +62,13 @@ impl Stage {
         Ok((call, ears))
     }
 
+    /// Somebody else comes into the channel that the bot joined last; `number` tells guests apart.
+    pub(crate) async fn guest(&self, number: u64) -> Result<Call> {
+        let call = self.listener.join(self.info(LISTENER + number).await?).await?;
+        tokio::time::timeout(PATIENCE, call.encrypted()).await?.ok_or("the call ended before it was encrypted")?;
+        Ok(call)
+    }
+
     /// Everybody leaves.
     pub(crate) async fn close(self) {
         for call in self.bot.calls().into_iter().chain(self.listener.calls()) {
@@ -100,7 +107,7 @@ impl Ears {
         tokio::pin!(over);
         loop {
             tokio::select! {
-                Some(frame) = self.audio.next() => sound.pcm.extend(frame.pcm),
+                Some(frame) = self.audio.next() => sound.pcm.extend_from_slice(&frame.pcm),
                 Some(arrival) = self.arrivals.next() => sound.packets.push(arrival.len),
                 () = &mut over => break,
             }

@@ -3,6 +3,7 @@
 
 mod airing;
 mod clock;
+mod decode;
 mod dial;
 mod inlet;
 mod reader;
@@ -37,13 +38,15 @@ use crate::stats::{Sent, Stats};
 pub(crate) use airing::{Airing, Listeners, OnAir, Station, air};
 pub(crate) use clock::{Beat, Clock, Place, Sending};
 pub use clock::{ClockStats, ClockThread, Realtime};
+pub(crate) use decode::Decoders;
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 pub(crate) use taps::Tapped;
+use time::now;
+pub(crate) use time::sleep_until;
 #[cfg(feature = "metrics")]
 pub(crate) use time::within;
-use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
 use ws::{Incoming, Ws, WsEvent};
@@ -58,6 +61,7 @@ pub(crate) struct CallTask {
     pub(crate) orders: post::UnboundedReceiver<Order>,
     pub(crate) place: Place,
     pub(crate) inbound: crate::media::Inbound,
+    pub(crate) decoders: Arc<Decoders>,
     pub(crate) requests: post::UnboundedReceiver<Request>,
     pub(crate) notices: post::UnboundedReceiver<Notice>,
     pub(crate) events: Arc<Queue>,
@@ -94,12 +98,13 @@ struct Running {
 /// Runs a call until it is over, and everything that belongs to it has ended.
 pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     // Not an async function, which would hold its argument beside what is made of it, for as long as the call lasts.
-    let CallTask { config, dialer, link, control, player, mut orders, place, inbound, .. } = task;
+    let CallTask { config, dialer, link, control, player, mut orders, place, inbound, decoders, .. } = task;
     let CallTask { mut requests, mut notices, events, closed, encryption, last, .. } = task;
     let (receive, messages) = post::unbounded();
     let (done, mut works) = post::unbounded();
     let (report, mut discovery) = post::unbounded();
-    let receiving = tokio::spawn(udp::run(inbound, messages, report, place.beat().clone()));
+    let receiving = udp::run(inbound, decoders.play_out(), messages, report, place.beat().clone());
+    let receiving = tokio::spawn(receiving);
     let (inbox, mut incoming) = Ws::channel();
     let (hold, closing_player) = (config.mute_holds, Closing(player.clone()));
     let mut running = Running {
@@ -235,6 +240,7 @@ impl Running {
             udp::Said::Discovery(datagram) => self.control.handle_discovery(now(), generation, &datagram),
             udp::Said::Failed(error) => self.control.handle_udp_failed(now(), generation, error.to_string()),
             udp::Said::Hopeless => self.control.handle_hopeless(now()),
+            udp::Said::Speech(speech) => self.emit(&Event::Speech(speech)),
             udp::Said::Vital(vital) => self.control.handle_vital(now(), vital),
             udp::Said::Loss(percent) => self.place.beat().command(Command::Loss(percent)),
         }

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 /// Resolves at `deadline`; never when there is none.
-pub(super) async fn sleep_until(deadline: Option<Instant>) {
+pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,

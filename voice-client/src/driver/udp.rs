@@ -11,12 +11,13 @@ use model::UserId;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
+use super::decode::PlayOut;
 use super::inlet::Inlet;
 use super::taps::{Tapped, Taps};
 use super::time::{now, ntp, sleep_until};
 use super::{Beat, Sending};
 use crate::control::Generation;
-use crate::media::{Inbound, OwnStream, Update, Vital};
+use crate::media::{Inbound, OwnStream, Speech, Update, Vital};
 use crate::stats::{Received, SendQuality};
 
 /// The system's default holds some 166 packets.
@@ -54,6 +55,8 @@ pub(super) enum Said {
     Hopeless,
     /// So many percent of what we send are lost.
     Loss(u8),
+    /// Somebody starts or stops speaking.
+    Speech(Speech),
     /// What has become of the media path.
     Vital(Vital),
 }
@@ -86,6 +89,7 @@ pub(super) fn open(bind: IpAddr, server: SocketAddr) -> io::Result<StdSocket> {
 #[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice while it runs")]
 pub(super) fn run(
     mut inbound: Inbound,
+    mut play_out: PlayOut,
     mut messages: post::UnboundedReceiver<Message>,
     control: post::UnboundedSender<Incoming>,
     beat: Beat,
@@ -96,7 +100,7 @@ pub(super) fn run(
         let mut taps = Taps::default();
         let mut sending = None;
         loop {
-            let deadline = inbound.poll_timeout();
+            let deadline = [inbound.poll_timeout(), inbound.poll_tick()].into_iter().flatten().min();
             tokio::select! {
                 message = messages.recv() => match message {
                     Err(_) => return,
@@ -111,7 +115,10 @@ pub(super) fn run(
                         };
                     }
                     Ok(Message::Update(update)) => inbound.update(now(), &update, &mut taps),
-                    Ok(Message::Tap(tap)) => taps.add(tap),
+                    Ok(Message::Tap(tap)) => {
+                        taps.add(tap);
+                        inbound.refresh(now(), &taps);
+                    }
                     Ok(Message::Figures(reply)) => {
                         let received = Received { consumer_lost: taps.lost(), ..inbound.received() };
                         let (heard, round_trip) = (inbound.heard(), inbound.round_trip());
@@ -135,15 +142,22 @@ pub(super) fn run(
                 }
                 () = sleep_until(deadline) => {}
             }
+            taps.set_up(inbound.can_hear());
             let now = now();
             if inbound.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 inbound.handle_timeout(now, &mut taps);
+            }
+            if inbound.poll_tick().is_some_and(|due| due <= now) {
+                play_out.tick(&mut inbound, now, &mut taps).await;
             }
             if inbound.poll_hopeless() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Hopeless });
             }
             if let Some(percent) = inbound.poll_loss() {
                 let _ = control.unbounded_send(Incoming { generation, said: Said::Loss(percent) });
+            }
+            for speech in taps.speech() {
+                let _ = control.unbounded_send(Incoming { generation, said: Said::Speech(speech) });
             }
             if inbound.poll_report_due(now) {
                 sending = Some(beat.figures());

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model::UserId;
+use model::{Ssrc, UserId};
 
 use super::packet::Stamp;
 
@@ -49,7 +49,7 @@ impl Held {
     /// Holds a packet, and tells `drop` of older ones that have to go for it.
     pub(super) fn push(&mut self, packet: Packet, mut drop: impl FnMut(Packet)) {
         let ssrc = packet.stamp.ssrc;
-        if self.packets.iter().filter(|held| held.stamp.ssrc == ssrc).count() >= PACKETS_OF_ONE
+        if self.count(ssrc) >= PACKETS_OF_ONE
             && let Some(oldest) = self.packets.iter().position(|held| held.stamp.ssrc == ssrc)
             && let Some(packet) = self.packets.remove(oldest)
         {
@@ -62,6 +62,11 @@ impl Held {
             let Some(packet) = self.pop_front() else { return };
             drop(packet);
         }
+    }
+
+    /// Packets held of a stream.
+    pub(super) fn count(&self, ssrc: Ssrc) -> usize {
+        self.packets.iter().filter(|held| held.stamp.ssrc == ssrc).count()
     }
 
     /// Offers what is held of these streams, in order of arrival; what `offer` gives back is held on.
@@ -111,7 +116,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use model::{RtpTime, Seq, Ssrc};
+    use model::{RtpTime, Seq};
 
     use super::*;
 

@@ -2,29 +2,35 @@
 //! the SSRC, open the end-to-end seal in place, push into the jitter buffer (the one copy). Every 20 ms: pop, decode or
 //! conceal, hand to the application.
 
+mod playing;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crypto::{Backend, Opener};
+use crypto::Opener;
 use dave::{Opened, Refusal};
 use model::{Ssrc, UserId};
-use receive::{Heard, Receiver};
+use receive::Receiver;
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
+pub use settings::InboundSettings;
+
 use super::held::{Held, Lacks, Packet};
+use super::hope::{Hope, count_lost};
 use super::openers::Openers;
-use super::packet::{AudioPacket, Stamp};
+use super::packet::{AudioPacket, MediaPacket, Stamp};
+use super::people::People;
 use super::reports::Reports;
+use super::sink::Sink;
 use super::vitals::Vitals;
 use super::{Session, Update};
-use crate::config::Config;
 use crate::stats::Received;
 
-/// SSRCs that are attributed at a time, and users whose figures are kept when they are gone; more than any channel has
-/// speakers.
+/// Users whose figures are kept when they are gone; more than any channel has speakers.
 const MAX_PEOPLE: usize = 4_096;
-/// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// Frames of a stream that are tried with the keys of everybody, as long as they are held.
+const TRIALS: usize = 3;
 /// How often secrets are looked at that may have had their time.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
@@ -38,8 +44,10 @@ pub struct Inbound {
     swept: Option<Instant>,
     /// Whether there is still hope in the keys that are there.
     hope: Hope,
-    people: BTreeMap<u32, UserId>,
+    people: People,
     receiver: Receiver,
+    /// When the next tick is due while there is one every 20 ms.
+    steady: Option<Instant>,
     held: Held,
     deaf: bool,
     keepalive: Option<Keepalive>,
@@ -50,51 +58,18 @@ pub struct Inbound {
     past: BTreeMap<UserId, receive::Stats>,
 }
 
-/// What an [`Inbound`] is told once.
-pub struct InboundSettings {
-    /// Jitter buffer and decoding.
-    pub receive: receive::Config,
-    /// Implementation of the ciphers.
-    pub backend: Backend,
-    /// Whether incoming audio is dropped at first.
-    pub deaf: bool,
-    /// How often the media path is pinged.
-    pub keepalive: Duration,
-    /// How long packets wait for the user of their SSRC.
-    pub hold: Duration,
-    /// How long RTP may come without any of it opening before that is told; zero is for ever.
-    pub unopened: Duration,
-}
-
-impl From<&Config> for InboundSettings {
-    fn from(config: &Config) -> Self {
-        let Config { backend, deaf, keepalive, hold, .. } = *config;
-        let bounded = |duration: Duration| duration.min(LONGEST);
-        let (keepalive, hold) = (bounded(keepalive), bounded(hold));
-        let unopened = bounded(config.watchdog.unopened);
-        Self { receive: config.receive.clone(), backend, deaf, keepalive, hold, unopened }
-    }
-}
-
-/// Where media goes.
-pub trait Sink {
-    /// 20 ms of one user's audio.
-    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
-    /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
-    fn packet(&mut self, packet: &AudioPacket<'_>);
-}
-
 impl Inbound {
     /// Without a session everything that comes is noise.
     pub fn new(settings: InboundSettings) -> Self {
         Self {
             receiver: Receiver::new(settings.receive.clone()),
+            steady: None,
             deaf: settings.deaf,
             opener: None,
             openers: Openers::new(),
             swept: None,
             hope: Hope::default(),
-            people: BTreeMap::new(),
+            people: People::new(settings.sensitivity),
             held: Held::new(settings.hold),
             vitals: Vitals::new(settings.unopened),
             settings,
@@ -109,10 +84,10 @@ impl Inbound {
     pub fn update(&mut self, now: Instant, update: &Update, sink: &mut impl Sink) {
         match update {
             Update::Session(session) => self.attach(now, session),
-            Update::Detach => self.detach(),
+            Update::Detach => self.detach(sink),
             Update::Deaf(deaf) => self.deaf = *deaf,
             Update::Speaker { ssrc, user } => self.attribute(now, *ssrc, *user, sink),
-            Update::Gone(user) => self.forget(*user),
+            Update::Gone(user) => self.forget(*user, sink),
             Update::Dave(update) => {
                 if let Some(user) = self.openers.update(now, update) {
                     self.hope.renew(now);
@@ -131,7 +106,7 @@ impl Inbound {
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
-    fn detach(&mut self) {
+    fn detach(&mut self, sink: &mut impl Sink) {
         self.opener = None;
         self.keepalive = None;
         self.openers.detach();
@@ -141,50 +116,82 @@ impl Inbound {
         let received = &mut self.received;
         self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.
-        for user in self.people.values().copied().collect::<Vec<_>>() {
-            self.forget(user);
+        for user in self.people.streams().map(|(_, user)| user).collect::<Vec<_>>() {
+            self.forget(user, sink);
         }
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(&ssrc.0) {
-            self.people.pop_first();
+        self.people.name(ssrc, user);
+        if self.receiver.knows(ssrc)
+            && let Some(decode) = sink.wants(user)
+        {
+            self.receiver.set_decode(ssrc, decode);
         }
-        self.people.insert(ssrc.0, user);
         self.offer(now, user, sink);
     }
 
-    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before.
+    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before. What nobody is known
+    /// to send is theirs when their key opens it.
     fn offer(&mut self, now: Instant, user: UserId, sink: &mut impl Sink) {
         let Self { held, people, openers, received, receiver, .. } = self;
         held.offer(
-            |packet| match packet.user {
-                Some(of) => of == user,
-                None => people.get(&packet.stamp.ssrc.0) == Some(&user),
-            },
-            |mut packet| match open(openers, received, now, user, &mut packet.frame) {
-                Ok(len) => {
-                    let frame = packet.frame.get(..len).unwrap_or_default();
-                    deliver(receiver, sink, &AudioPacket::new(user, packet.stamp, frame));
-                    None
+            |packet| packet.user.is_none_or(|of| of == user),
+            |mut packet| {
+                let ssrc = packet.stamp.ssrc;
+                let opened = match (packet.user, people.user(ssrc)) {
+                    (None, Some(of)) if of != user => return Some(packet),
+                    (None, None) => {
+                        let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
+                        people.name(ssrc, user);
+                        received.opened += 1;
+                        Ok(len)
+                    }
+                    _ => open(openers, received, now, user, &mut packet.frame),
+                };
+                match opened {
+                    Ok(len) => {
+                        let frame = packet.frame.get(..len).unwrap_or_default();
+                        deliver(receiver, people, sink, &AudioPacket::new(user, packet.stamp, frame));
+                        None
+                    }
+                    Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
                 }
-                Err(lacks) => lacks.map(|lacks| Packet { lacks, user: Some(user), ..packet }),
             },
         );
     }
 
-    fn forget(&mut self, user: UserId) {
-        let streams: Vec<u32> = self.people.iter().filter(|(_, u)| **u == user).map(|(ssrc, _)| *ssrc).collect();
-        for ssrc in streams {
-            self.people.remove(&ssrc);
-            if let Some(stats) = self.receiver.stats(Ssrc(ssrc)) {
+    /// Whose key opens a frame of a stream that nobody is known to send, or not who is said to: DAVE proves the sender, and
+    /// the announcement may come later, or be old. The frame is opened in place. Only the first frames of a stream that
+    /// nobody can open are tried with everybody's keys.
+    fn recognise(&mut self, now: Instant, stamp: Stamp, frame: &mut [u8], sink: &mut impl Sink) -> bool {
+        let known = self.people.user(stamp.ssrc);
+        if self.held.count(stamp.ssrc) >= TRIALS {
+            return false;
+        }
+        let Some((user, len)) = self.openers.recognise(now, known, frame) else { return false };
+        self.received.opened += 1;
+        self.hope.renew(now);
+        self.attribute(now, stamp.ssrc, user, sink);
+        let frame = frame.get(..len).unwrap_or_default();
+        deliver(&mut self.receiver, &mut self.people, sink, &AudioPacket::new(user, stamp, frame));
+        true
+    }
+
+    fn forget(&mut self, user: UserId, sink: &mut impl Sink) {
+        while let Some((ssrc, speech)) = self.people.forget_one(user) {
+            if let Some(speech) = speech {
+                sink.speech(speech);
+            }
+            if let Some(stats) = self.receiver.stats(ssrc) {
                 self.past.entry(user).or_default().merge(&stats);
                 if self.past.len() > MAX_PEOPLE {
                     self.past.pop_first();
                 }
             }
-            self.receiver.forget(Ssrc(ssrc));
-            self.reports.forget(Ssrc(ssrc));
+            self.receiver.forget(ssrc);
+            self.reports.forget(ssrc);
+            sink.forget(ssrc);
         }
     }
 
@@ -192,7 +199,7 @@ impl Inbound {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut impl Sink) -> bool {
         match Datagram::classify(datagram) {
             Datagram::Rtp(header) => self.handle_rtp(now, header, datagram, sink),
-            Datagram::Rtcp => self.handle_rtcp(now, datagram),
+            Datagram::Rtcp => self.handle_rtcp(now, datagram, sink),
             Datagram::Discovery => return true,
             Datagram::Pong => {
                 if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.handle_pong(now, datagram)) {
@@ -211,7 +218,9 @@ impl Inbound {
         }
         if header.payload_type != rtp::AUDIO {
             self.received.other_media += 1;
-            return;
+            if !sink.wants_media() {
+                return;
+            }
         }
         let bytes = packet.len() as u64;
         let Some(opener) = &mut self.opener else {
@@ -234,6 +243,13 @@ impl Inbound {
             self.received.malformed += 1;
             return;
         };
+        if header.payload_type != rtp::AUDIO {
+            let rtp::Header { payload_type, ssrc, seq, time, marker, .. } = header;
+            let user = self.people.user(ssrc);
+            let payload = plaintext.get(body.payload).unwrap_or_default();
+            sink.media(&MediaPacket { at: now, user, payload_type, ssrc, seq, time, marker, payload });
+            return;
+        }
         self.received.packets += 1;
         self.received.bytes += bytes;
         let (extension, rest) = plaintext.split_at_mut(body.extension.end);
@@ -242,8 +258,11 @@ impl Inbound {
         let rtp::Header { ssrc, seq, time, marker, .. } = header;
         let stamp = Stamp { at: now, ssrc, seq, time, marker, speaking };
         self.received.padding += u64::from(frame.is_empty());
-        let Some(&user) = self.people.get(&ssrc.0) else {
-            return self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
+        let Some(user) = self.people.user(ssrc) else {
+            if !self.recognise(now, stamp, frame, sink) {
+                self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
+            }
+            return;
         };
         let opened = self.received.opened;
         match open(&mut self.openers, &mut self.received, now, user, frame) {
@@ -253,10 +272,14 @@ impl Inbound {
                     self.hope.renew(now);
                 }
                 let frame = frame.get(..len).unwrap_or_default();
-                deliver(&mut self.receiver, sink, &AudioPacket::new(user, stamp, frame));
+                deliver(&mut self.receiver, &mut self.people, sink, &AudioPacket::new(user, stamp, frame));
             }
             Err(None) => {}
-            Err(Some(lacks)) => self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() }),
+            Err(Some(lacks)) => {
+                if !self.recognise(now, stamp, frame, sink) {
+                    self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() });
+                }
+            }
         }
     }
 
@@ -265,7 +288,7 @@ impl Inbound {
         held.push(packet, |packet| hope.lose(received, &packet));
     }
 
-    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8]) {
+    fn handle_rtcp(&mut self, now: Instant, packet: &mut [u8], sink: &mut impl Sink) {
         let opened = self.opener.as_mut().and_then(|opener| opener.open(packet, rtcp::CLEAR_LEN));
         let Some(end) = opened.map(|plaintext| rtcp::CLEAR_LEN + plaintext.len()) else {
             self.received.unauthentic += 1;
@@ -273,10 +296,14 @@ impl Inbound {
         };
         self.received.rtcp += 1;
         self.vitals.opened();
-        self.reports.handle(now, packet.get(..end).unwrap_or_default());
+        let compound = packet.get(..end).unwrap_or_default();
+        self.reports.handle(now, compound);
+        if sink.wants_rtcp() {
+            rtcp::read(compound).for_each(|packet| sink.rtcp(now, &packet));
+        }
     }
 
-    /// Plays out what is due, and lets go of what has waited too long.
+    /// Lets go of what has waited too long, notices who has fallen silent, and pings.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
         if self.swept.is_none_or(|swept| now >= swept + SWEEP) {
             self.swept = Some(now);
@@ -287,22 +314,19 @@ impl Inbound {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.handle_timeout(now);
         }
-        // Play-out has a clock of its own: not every timeout is a tick.
-        if self.receiver.poll_timeout().is_some_and(|due| due <= now) {
-            let people = &self.people;
-            self.receiver.tick(now, &mut |heard: Heard<'_>| {
-                if let Some(&user) = people.get(&heard.ssrc.0) {
-                    sink.audio(now, user, &heard);
-                }
-            });
-        }
+        self.people.handle_timeout(now, |speech| sink.speech(speech));
+    }
+
+    /// Whether who speaks can be heard: there is a session, and it is not deaf.
+    pub fn can_hear(&self) -> bool {
+        self.opener.is_some() && !self.deaf
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
-        let reports = self.reports.poll_timeout();
-        [self.receiver.poll_timeout(), self.held.poll_timeout(), keepalive, reports].into_iter().flatten().min()
+        let (reports, people) = (self.reports.poll_timeout(), self.people.poll_timeout());
+        [self.held.poll_timeout(), people, keepalive, reports].into_iter().flatten().min()
     }
 
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
@@ -335,9 +359,9 @@ impl Inbound {
     /// Figures of every user heard so far.
     pub fn heard(&self) -> BTreeMap<UserId, receive::Stats> {
         let mut heard = self.past.clone();
-        for (ssrc, user) in &self.people {
-            if let Some(stats) = self.receiver.stats(Ssrc(*ssrc)) {
-                heard.entry(*user).or_default().merge(&stats);
+        for (ssrc, user) in self.people.streams() {
+            if let Some(stats) = self.receiver.stats(ssrc) {
+                heard.entry(user).or_default().merge(&stats);
             }
         }
         heard
@@ -350,8 +374,17 @@ fn speaking_flags(extension: &[u8]) -> Option<u8> {
 }
 
 /// Hands an opened packet to who wants packets, and to the jitter buffer.
-fn deliver(receiver: &mut Receiver, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
+fn deliver(receiver: &mut Receiver, people: &mut People, sink: &mut impl Sink, packet: &AudioPacket<'_>) {
+    if let Some(speech) = people.packet(packet) {
+        sink.speech(speech);
+    }
     sink.packet(packet);
+    // The first packet of a stream makes its speaker, as what is wanted of its user.
+    if !receiver.knows(packet.ssrc)
+        && let Some(decode) = sink.wants(packet.user)
+    {
+        receiver.set_decode(packet.ssrc, decode);
+    }
     receiver.push(packet.at, packet.ssrc, packet.seq, packet.time, packet.frame);
 }
 
@@ -388,37 +421,4 @@ fn open(
     };
     *counted += 1;
     Ok(frame.len())
-}
-
-/// Whether anything of anybody can still be opened.
-#[derive(Default)]
-struct Hope {
-    /// The last time that a frame was opened, or a secret came.
-    renewed: Option<Instant>,
-    /// Frames that came later than that, and no secret has opened, nor will.
-    lost: u64,
-}
-
-impl Hope {
-    fn renew(&mut self, now: Instant) {
-        *self = Self { renewed: Some(now), lost: 0 };
-    }
-
-    /// A held packet is given up.
-    fn lose(&mut self, received: &mut Received, packet: &Packet) {
-        count_lost(received, packet.lacks);
-        // What came before the group moved on says nothing about where it is now.
-        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.stamp.at > renewed) {
-            self.lost += 1;
-        }
-    }
-}
-
-/// Counts a packet that is given up.
-fn count_lost(received: &mut Received, lacks: Lacks) {
-    match lacks {
-        Lacks::User => received.unattributed += 1,
-        Lacks::Secret => received.no_key += 1,
-        Lacks::RightSecret => received.undecryptable += 1,
-    }
 }

@@ -9,12 +9,15 @@
 mod command;
 mod guard;
 mod held;
+mod hope;
 mod inbound;
 mod openers;
 mod outbound;
 mod packet;
+mod people;
 mod quality;
 mod reports;
+mod sink;
 mod transport;
 mod vitals;
 
@@ -23,9 +26,11 @@ use mixer::{Ended, Track, TrackEvent, TrackId};
 use model::{RtpTime, Seq, Ssrc, UserId};
 
 pub use command::{Command, Removed};
-pub use inbound::{Inbound, InboundSettings, Sink};
+pub use inbound::{Inbound, InboundSettings};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
-pub use packet::{Arrival, AudioPacket};
+pub use packet::{Arrival, AudioPacket, MediaPacket};
+pub use people::Speech;
+pub use sink::Sink;
 pub use transport::OwnStream;
 pub use vitals::Vital;
 

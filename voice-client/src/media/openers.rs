@@ -87,4 +87,29 @@ impl Openers {
         let opener = self.openers.get_mut(&user).map_or(&mut self.stranger, |opener| &mut **opener);
         opener.open(now, Media::Audio, plain, frame)
     }
+
+    /// The user, other than who is `known` to send the stream, whose key opens this frame; it is opened in place. A frame
+    /// opens under one key only.
+    pub(super) fn recognise(
+        &mut self,
+        now: Instant,
+        known: Option<UserId>,
+        frame: &mut [u8],
+    ) -> Option<(UserId, usize)> {
+        let mut others = self.openers.iter_mut().filter(|(user, _)| Some(**user) != known);
+        others.find_map(|(user, opener)| sealed(opener, now, frame).map(|len| (*user, len)))
+    }
+
+    /// Opens a frame in place if it is sealed with this user's key.
+    pub(super) fn try_open(&mut self, now: Instant, user: UserId, frame: &mut [u8]) -> Option<usize> {
+        sealed(self.openers.get_mut(&user)?, now, frame)
+    }
+}
+
+/// What is not sealed with this key says nothing about its sender.
+fn sealed(opener: &mut Opener, now: Instant, frame: &mut [u8]) -> Option<usize> {
+    match opener.open(now, Media::Audio, false, frame) {
+        Opened::Sealed { len } => Some(len),
+        _ => None,
+    }
 }

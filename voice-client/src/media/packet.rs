@@ -42,6 +42,29 @@ pub struct Arrival {
     pub len: usize,
 }
 
+/// One RTP packet that is no Opus audio: video, retransmissions, bandwidth probes. Without header extension, padding and
+/// transport encryption, but end-to-end encrypted if it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MediaPacket<'a> {
+    /// When it was received.
+    pub at: Instant,
+    /// Who sent it, if the SSRC is known.
+    pub user: Option<UserId>,
+    /// RTP payload type.
+    pub payload_type: u8,
+    /// The stream.
+    pub ssrc: Ssrc,
+    /// RTP sequence number.
+    pub seq: Seq,
+    /// RTP timestamp, on the clock of its payload type.
+    pub time: RtpTime,
+    /// RTP marker.
+    pub marker: bool,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
 /// All about an audio packet but its content and its user.
 #[derive(Clone, Copy)]
 pub(super) struct Stamp {

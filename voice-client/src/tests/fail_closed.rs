@@ -217,6 +217,9 @@ impl Listener {
     fn later(&mut self, time: Duration) {
         self.now += time;
         self.inbound.handle_timeout(self.now, &mut self.ears);
+        if self.inbound.poll_tick().is_some_and(|at| at <= self.now) {
+            self.inbound.tick(self.now, &mut self.ears);
+        }
     }
 }
 

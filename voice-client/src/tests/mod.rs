@@ -1,5 +1,6 @@
 //! Behaviour of whole calls, in virtual time.
 
+mod attribution;
 mod calls;
 mod churn;
 mod encrypted;

@@ -19,7 +19,7 @@ use crate::control::{Control, Done, Keys, Settings};
 use crate::error::{Closed, JoinError};
 use crate::event::Event;
 use crate::media::{
-    Arrival, AudioPacket, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Update,
+    Arrival, AudioPacket, Inbound, InboundSettings, Outbound, OutboundSettings, Prepared, Sink, Speech, Update,
 };
 
 pub(super) struct Peer {
@@ -90,6 +90,7 @@ pub(super) struct Ears {
     pub(super) pcm: BTreeMap<UserId, Vec<f32>>,
     pub(super) kinds: BTreeMap<UserId, Vec<Kind>>,
     pub(super) arrivals: Vec<Arrival>,
+    pub(super) speech: Vec<Speech>,
 }
 
 impl Sink for Ears {
@@ -100,6 +101,10 @@ impl Sink for Ears {
 
     fn packet(&mut self, packet: &AudioPacket<'_>) {
         self.arrivals.push(packet.into());
+    }
+
+    fn speech(&mut self, speech: Speech) {
+        self.speech.push(speech);
     }
 }
 
@@ -166,6 +171,9 @@ impl Peer {
         }
         if self.inbound.poll_timeout().is_some_and(|at| at <= now) {
             self.inbound.handle_timeout(now, &mut self.ears);
+        }
+        if self.inbound.poll_tick().is_some_and(|at| at <= now) {
+            self.inbound.tick(now, &mut self.ears);
         }
         while let Some(ping) = self.inbound.poll_ping() {
             self.up.push(now, ping.to_vec());

@@ -157,7 +157,8 @@ impl World {
         let peers = self.peers.iter().flat_map(|peer| {
             let links = [peer.up.poll_timeout(), peer.down.poll_timeout()];
             let wires = [peer.said.poll_timeout(), peer.heard.poll_timeout(), peer.work.poll_timeout()];
-            let machines = [peer.control.poll_timeout(), peer.inbound.poll_timeout(), Some(peer.beat)];
+            let machines =
+                [peer.control.poll_timeout(), peer.inbound.poll_timeout(), peer.inbound.poll_tick(), Some(peer.beat)];
             links.into_iter().chain(wires).chain(machines).flatten()
         });
         peers.chain(self.server.poll_timeout()).min()

@@ -2,6 +2,7 @@
 
 mod loss;
 mod modes;
+mod moving;
 mod pause;
 mod properties;
 mod restart;

@@ -2,7 +2,7 @@ use std::f32::consts::TAU;
 use std::time::{Duration, Instant};
 
 use voice_model::{FRAME, FRAME_SAMPLES, RtpTime, SAMPLE_RATE, SILENCE_FRAME, Seq, Ssrc};
-use voice_receive::{Config, Kind, Mix, Receiver, Stats};
+use voice_receive::{Config, Heard, Kind, Mix, Receiver, Stats};
 
 pub(crate) const SSRC: Ssrc = Ssrc(0xC0FFEE);
 
@@ -22,11 +22,30 @@ pub(crate) struct Frame {
     pub(crate) depth: Duration,
 }
 
+impl Frame {
+    fn of(tick: u32, heard: &Heard<'_>) -> Self {
+        Self {
+            ssrc: heard.ssrc,
+            tick,
+            time: heard.time.0,
+            seq: heard.seq.map(|seq| seq.0),
+            kind: heard.kind,
+            mix: heard.mix,
+            pcm: heard.pcm.to_vec(),
+            packet: heard.packet.to_vec(),
+            samples: heard.samples,
+            depth: heard.depth,
+        }
+    }
+}
+
 /// A receiver in virtual time.
 pub(crate) struct Script {
     pub(crate) receiver: Receiver,
     pub(crate) now: Instant,
     pub(crate) heard: Vec<Frame>,
+    /// Speakers are ticked on another thread.
+    pub(crate) elsewhere: bool,
     ticks: u32,
 }
 
@@ -34,7 +53,7 @@ impl Script {
     pub(crate) fn new(config: Config) -> Self {
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();
-        Self { receiver: Receiver::new(config), now, heard: Vec::new(), ticks: 0 }
+        Self { receiver: Receiver::new(config), now, heard: Vec::new(), elsewhere: false, ticks: 0 }
     }
 
     pub(crate) fn push(&mut self, seq: u16, time: u32, frame: &[u8]) {
@@ -43,21 +62,22 @@ impl Script {
 
     /// Gives out 20 ms, then lets them pass.
     pub(crate) fn tick(&mut self) {
-        let (heard, tick) = (&mut self.heard, self.ticks);
-        self.receiver.tick(self.now, &mut |frame| {
-            heard.push(Frame {
-                ssrc: frame.ssrc,
-                tick,
-                time: frame.time.0,
-                seq: frame.seq.map(|seq| seq.0),
-                kind: frame.kind,
-                mix: frame.mix,
-                pcm: frame.pcm.to_vec(),
-                packet: frame.packet.to_vec(),
-                samples: frame.samples,
-                depth: frame.depth,
+        let (heard, tick, now) = (&mut self.heard, self.ticks, self.now);
+        let mut deliver = |frame: Heard<'_>| heard.push(Frame::of(tick, &frame));
+        if self.elsewhere {
+            let mut due = Vec::new();
+            self.receiver.take_due(now, &mut due);
+            let speakers = std::thread::scope(|scope| {
+                let worker = scope.spawn(|| {
+                    due.iter_mut().for_each(|speaker| speaker.tick(now, &mut deliver));
+                    due
+                });
+                worker.join().expect("no panic")
             });
-        });
+            self.receiver.give_back(now, speakers);
+        } else {
+            self.receiver.tick(now, &mut deliver);
+        }
         self.now += FRAME;
         self.ticks += 1;
     }

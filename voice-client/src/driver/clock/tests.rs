@@ -290,7 +290,8 @@ fn a_call_that_panics_ends_and_the_others_go_on() {
         assert!(answer("figures of what is gone", broken.beat().figures()).is_err());
 
         feed(&calls, 60);
-        assert_eq!(clock.stats().threads.iter().map(|thread| thread.calls).sum::<usize>(), 8);
+        // On its way from one thread to another a call is on neither.
+        until("eight calls", || clock.stats().threads.iter().map(|thread| thread.calls).sum::<usize>() == 8);
         for (n, heard) in heard {
             assert_contiguous(&heard, &format!("call {n}"));
         }

@@ -1,0 +1,224 @@
+use std::time::{Duration, Instant};
+
+use voice_model::{RtpTime, SAMPLE_RATE, Seq, Ssrc};
+
+use crate::decode::{Decoder, Frame};
+use crate::heard::{Heard, Kind, Mix};
+use crate::jitter::{Content, Insertion, Jitter, Packet};
+use crate::packet::{self, MAX_PACKET_BYTES};
+use crate::playout::{Playout, Source, Step, TICK, duration, samples};
+use crate::{Config, Decode, Stats};
+
+/// What there is of one SSRC.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    ssrc: Ssrc,
+    decode: Decode,
+    jitter: Jitter,
+    playout: Playout,
+    /// Made at first use.
+    decoder: Option<Decoder>,
+    /// Samples per channel by which the packets given out are ahead of the ticks, where there is no decoder.
+    ahead: u32,
+    /// In samples per channel.
+    longest_concealment: u32,
+    last: Option<(Instant, RtpTime)>,
+    /// Interarrival jitter in samples (RFC 3550, section 6.4.1).
+    spread: f64,
+    stats: Stats,
+}
+
+impl Stream {
+    pub(crate) fn new(ssrc: Ssrc, config: &Config) -> Self {
+        Self {
+            ssrc,
+            decode: config.decode,
+            jitter: Jitter::new(config.max_packets),
+            playout: Playout::new(config),
+            decoder: None,
+            ahead: 0,
+            longest_concealment: samples(config.max_concealment),
+            last: None,
+            spread: 0.0,
+            stats: Stats::default(),
+        }
+    }
+
+    pub(crate) fn ssrc(&self) -> Ssrc {
+        self.ssrc
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    pub(crate) fn last_arrival(&self) -> Option<Instant> {
+        self.last.map(|(arrival, _)| arrival)
+    }
+
+    /// Neither buffers nor plays anything: needs no tick.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.playout.is_idle() && self.ahead() == 0
+    }
+
+    /// Samples per channel that are made and not yet given out.
+    fn ahead(&self) -> u32 {
+        self.ahead + self.decoder.as_ref().map_or(0, Decoder::ahead)
+    }
+
+    pub(crate) fn set_decode(&mut self, decode: Decode) {
+        self.decode = decode;
+        if !decode.pcm() {
+            self.ahead = self.ahead();
+            self.decoder = None;
+        }
+        if decode == Decode::Off {
+            self.ahead = 0;
+            self.jitter.clear();
+            self.playout.stop();
+            self.stats.depth = Duration::ZERO;
+        }
+    }
+
+    pub(crate) fn push(&mut self, now: Instant, seq: Seq, time: RtpTime, frame: &[u8]) {
+        if frame.len() > MAX_PACKET_BYTES {
+            self.stats.malformed += 1;
+            return;
+        }
+        let content = match packet::samples(frame) {
+            Some(samples) => Content::Audio { samples, quiet: packet::is_quiet(frame) },
+            None if frame.is_empty() => Content::Empty,
+            None => Content::Broken,
+        };
+        if self.decode != Decode::Off && !self.store(Packet { seq, time, arrival: now, content }, frame) {
+            return;
+        }
+        self.stats.malformed += u64::from(content == Content::Broken);
+        self.stats.received += 1;
+        self.measure(now, time);
+    }
+
+    /// Whether it is one of the stream's packets, and there for the first time.
+    fn store(&mut self, packet: Packet, frame: &[u8]) -> bool {
+        let now = packet.arrival;
+        match self.jitter.insert(packet, frame) {
+            Insertion::Duplicate => {
+                self.stats.duplicate += 1;
+                return false;
+            }
+            Insertion::Suspect => {
+                self.stats.received += 1;
+                self.stats.late += 1;
+                return false;
+            }
+            Insertion::Late { was_lost } => {
+                self.stats.late += 1;
+                self.stats.lost = self.stats.lost.saturating_sub(u64::from(was_lost));
+            }
+            Insertion::Restarted { lost } => {
+                self.stats.lost += u64::from(lost);
+                self.stats.resyncs += 1;
+                self.ahead = 0;
+                if let Some(decoder) = &mut self.decoder {
+                    decoder.reset();
+                }
+                self.playout.restarted(now);
+            }
+            Insertion::Stored if matches!(packet.content, Content::Audio { .. }) => self.playout.stored(now),
+            Insertion::Stored => {}
+        }
+        true
+    }
+
+    fn measure(&mut self, now: Instant, time: RtpTime) {
+        if let Some((arrival, previous)) = self.last.replace((now, time)) {
+            let elapsed = now.saturating_duration_since(arrival).as_secs_f64() * f64::from(SAMPLE_RATE);
+            let difference = (elapsed - f64::from(time.since(previous))).abs();
+            // Beyond a second it is no jitter: the sender's clock was set.
+            if difference < f64::from(SAMPLE_RATE) {
+                self.spread += (difference - self.spread) / 16.0;
+                self.stats.jitter = Duration::from_secs_f64(self.spread / f64::from(SAMPLE_RATE));
+            }
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, deliver: &mut dyn FnMut(Heard<'_>)) {
+        if self.playout.begin(now, self.ahead(), &mut self.jitter, &mut self.stats) {
+            if self.decode.pcm() && self.decoder.is_none() {
+                let mut decoder = Decoder::new(self.longest_concealment);
+                // What was given out as packets is not heard again.
+                decoder.skip(self.playout.cursor(), std::mem::take(&mut self.ahead));
+                self.decoder = Some(decoder);
+            }
+            while self.ahead() < TICK {
+                let step =
+                    self.playout.step(now, TICK - self.ahead(), self.decode.pcm(), &mut self.jitter, &mut self.stats);
+                self.give_packet(&step, deliver);
+                let packet = step.source.seq().map_or(&[][..], |seq| self.jitter.bytes(seq));
+                let kind = match &mut self.decoder {
+                    Some(decoder) => decoder.push(&step, packet),
+                    None => {
+                        self.ahead += step.samples;
+                        step.source.kind()
+                    }
+                };
+                count(&mut self.stats, &step, kind);
+            }
+            self.give_pcm(deliver);
+        }
+        self.stats.depth = duration(self.jitter.samples() + self.ahead());
+    }
+
+    /// Gives out the packet of a step, or the place of one that is missing, where packets are wanted.
+    fn give_packet(&mut self, step: &Step, deliver: &mut dyn FnMut(Heard<'_>)) {
+        if !self.decode.packets() {
+            return;
+        }
+        let (seq, packet, kind) = match step.source {
+            Source::Packet { seq, .. } => (Some(seq), self.jitter.bytes(seq), step.source.kind()),
+            Source::Redundancy { .. } => (None, &[][..], Kind::Concealed),
+            Source::Concealment { .. } | Source::Silence => (None, &[][..], step.source.kind()),
+        };
+        self.stats.frames += u64::from(!self.decode.pcm());
+        deliver(Heard {
+            ssrc: self.ssrc,
+            time: step.time,
+            seq,
+            kind,
+            mix: Mix::of(kind, step.samples),
+            pcm: &[],
+            packet,
+            samples: step.samples,
+            depth: duration(self.jitter.samples()),
+        });
+    }
+
+    /// Gives out the samples of a tick, where they are wanted.
+    fn give_pcm(&mut self, deliver: &mut dyn FnMut(Heard<'_>)) {
+        let Some(decoder) = &mut self.decoder else {
+            self.ahead -= TICK;
+            return;
+        };
+        self.stats.frames += 1;
+        let depth = duration(self.jitter.samples() + decoder.ahead() - TICK);
+        let Frame { time, seq, kind, mix, pcm } = decoder.frame();
+        deliver(Heard { ssrc: self.ssrc, time, seq, kind, mix, pcm, packet: &[], samples: TICK, depth });
+        decoder.consume();
+    }
+}
+
+fn count(stats: &mut Stats, step: &Step, kind: Kind) {
+    let samples = u64::from(step.samples);
+    match kind {
+        Kind::Received => {}
+        Kind::Fec => {
+            stats.fec += 1;
+            stats.fec_samples += samples;
+        }
+        Kind::Concealed => {
+            stats.concealed_samples += samples;
+            stats.malformed += u64::from(matches!(step.source, Source::Packet { .. }));
+        }
+        Kind::Silence => stats.silence += samples,
+    }
+}
