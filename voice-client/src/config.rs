@@ -204,7 +204,8 @@ pub struct Watchdog {
     /// So many keepalive pings in a row unanswered, when they used to be answered and no packet comes meanwhile, mean that the
     /// path is dead; 0 is never.
     pub pings: u32,
-    /// RTP that comes for so long, and none of it opens, means that the session's key is not ours; zero is never.
+    /// RTP that comes for so long, and none of it opens, means that the session's key is not ours; pauses of speech do not count.
+    /// Zero is never.
     pub unopened: Duration,
     /// How long each thing that was tried gets to work before the next one, at least.
     pub patience: Duration,

@@ -1,5 +1,5 @@
-//! A call's [`Stats`] for whatever recorder the application has installed for the [`metrics`](::metrics) crate: Prometheus,
-//! StatsD, OpenTelemetry. With the feature `metrics` only.
+//! A call's [`Stats`] for whatever recorder the application has installed for the `metrics` crate: Prometheus, StatsD,
+//! OpenTelemetry. With the feature `metrics` only.
 //!
 //! All names begin with `voice_`. Everything has the label `guild`; what is told of a speaker has `user` as well. Counters are
 //! set to what was counted since the call began, so a recorder may be told as often as one likes. Times are in seconds.

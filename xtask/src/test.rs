@@ -5,8 +5,18 @@ use crate::run::{self, Failure};
 
 /// Test programs first (`--examples` brings the tests inside the examples), then those in the documentation.
 const PASSES: [&[&str]; 2] = [
-    &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"],
-    &["test", "--workspace", "--no-fail-fast", "--doc"],
+    &[
+        "test",
+        "--workspace",
+        "--features",
+        "voice-client/metrics",
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--examples",
+    ],
+    &["test", "--workspace", "--features", "voice-client/metrics", "--no-fail-fast", "--doc"],
 ];
 
 /// Every file of the fuzz corpora through its target.

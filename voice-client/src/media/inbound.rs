@@ -102,6 +102,7 @@ impl Inbound {
         self.opener = Some(Opener::new(session.mode, &session.key, self.settings.backend));
         self.openers.attach(session.encrypted);
         self.reports.attach(now, session, self.settings.backend);
+        self.vitals.renew();
         self.keepalive.get_or_insert_with(|| Keepalive::new(now, self.settings.keepalive));
     }
 
@@ -111,7 +112,7 @@ impl Inbound {
         self.openers.detach();
         self.hope = Hope::default();
         self.reports.detach();
-        self.vitals.detach();
+        self.vitals.renew();
         let received = &mut self.received;
         self.held.clear(|packet| count_lost(received, packet.lacks));
         // Another server gives everybody another SSRC.

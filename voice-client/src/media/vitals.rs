@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-/// Undecipherable packets that come further apart than this are noise, not a stream.
-const LULL: Duration = Duration::from_secs(1);
+/// Packets further apart than this do not belong to one spell of speech: what lies between them does not count.
+const LULL: Duration = Duration::from_millis(200);
 
 /// What the receiving half notices of the life of the media path, for control to judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub enum Vital {
     Unanswered(u32),
     /// A packet opened with the session's key, the first one after trouble was told.
     Opened,
-    /// RTP came all the time for this long, and none of it opened with the session's key. Told again each time that it has
-    /// lasted as long once more.
+    /// RTP came for this long, pauses of speech not counted, and none of it opened with the session's key. Told again each time
+    /// that it has come for as long once more.
     Unopened(Duration),
 }
 
@@ -24,8 +24,9 @@ pub(super) struct Vitals {
     pings: u32,
     /// How long packets may come unopened.
     unopened: Duration,
-    /// Since when packets come that do not open, and when the last one came.
-    since: Option<(Instant, Instant)>,
+    /// How long packets have come that did not open, and when the last one came.
+    lasted: Duration,
+    last: Option<Instant>,
     /// Trouble was told, and not that it is over.
     troubled: bool,
     path: Option<Vital>,
@@ -34,12 +35,12 @@ pub(super) struct Vitals {
 
 impl Vitals {
     pub(super) fn new(unopened: Duration) -> Self {
-        Self { pings: 0, unopened, since: None, troubled: false, path: None, key: None }
+        Self { pings: 0, unopened, lasted: Duration::ZERO, last: None, troubled: false, path: None, key: None }
     }
 
-    /// There is no session any more.
-    pub(super) fn detach(&mut self) {
-        (self.pings, self.since) = (0, None);
+    /// There is another session, or key, or none: what came before says nothing about it.
+    pub(super) fn renew(&mut self) {
+        (self.pings, self.lasted, self.last) = (0, Duration::ZERO, None);
     }
 
     /// A ping goes out.
@@ -59,7 +60,7 @@ impl Vitals {
 
     /// A packet opened with the session's key.
     pub(super) fn opened(&mut self) {
-        (self.pings, self.since) = (0, None);
+        self.renew();
         if std::mem::take(&mut self.troubled) {
             self.key = Some(Vital::Opened);
         }
@@ -67,14 +68,13 @@ impl Vitals {
 
     /// An RTP packet did not.
     pub(super) fn unopened(&mut self, now: Instant) {
-        let goes_on = self.since.filter(|(_, last)| now.saturating_duration_since(*last) < LULL);
-        let since = goes_on.map_or(now, |(since, _)| since);
-        self.since = Some((since, now));
-        let lasted = now.saturating_duration_since(since);
-        if !self.unopened.is_zero() && lasted >= self.unopened {
-            self.since = Some((now, now));
+        let gap = self.last.replace(now).map_or(LULL, |last| now.saturating_duration_since(last));
+        if gap < LULL {
+            self.lasted += gap;
+        }
+        if !self.unopened.is_zero() && self.lasted >= self.unopened {
             self.troubled = true;
-            self.key = Some(Vital::Unopened(lasted));
+            self.key = Some(Vital::Unopened(std::mem::take(&mut self.lasted)));
         }
     }
 
@@ -124,9 +124,18 @@ mod tests {
         assert_eq!(told, [Vital::Unopened(5 * SECOND), Vital::Unopened(5 * SECOND)], "in twelve seconds");
         vitals.opened();
         assert_eq!(vitals.poll(), Some(Vital::Opened));
+        // Four sentences of two seconds.
+        let sentence = |n: u32| (0..100).map(move |frame| 5 * n * SECOND + frame * Duration::from_millis(20));
+        for at in (4..8).flat_map(sentence) {
+            vitals.unopened(start + at);
+            told.extend(vitals.poll());
+        }
+        assert_eq!(told.len(), 3, "pauses do not count, nor do they begin anew");
+        vitals.opened();
+        assert_eq!(vitals.poll(), Some(Vital::Opened));
         for n in 0..60 {
-            vitals.unopened(start + (20 + 2 * n) * SECOND);
-            vitals.unopened(start + (20 + 2 * n) * SECOND + SECOND / 2);
+            vitals.unopened(start + (50 + 2 * n) * SECOND);
+            vitals.unopened(start + (50 + 2 * n) * SECOND + SECOND / 2);
         }
         assert_eq!(vitals.poll(), None, "noise now and then");
     }

@@ -216,7 +216,7 @@ fn an_address_is_forgotten_and_another_works() {
     let mut world = World::new(plain());
     let first = world.joined(1);
     let (old, new) = (first.address, address(77));
-    let mut ping = |from, world: &mut World| {
+    let ping = |from, world: &mut World| {
         world.server.handle_datagram(world.now, from, &mut udp::keepalive::ping(9));
         world.drain();
         world.arrived(from).len()
