@@ -40,7 +40,7 @@ pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use dial::dialer;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
-pub(crate) use taps::Tapped;
+pub(crate) use taps::{Tapped, Taps};
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;

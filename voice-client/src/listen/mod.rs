@@ -29,6 +29,8 @@ mod options;
 mod raw;
 mod sound;
 mod state;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub use block::Block;
