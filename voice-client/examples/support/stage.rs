@@ -62,6 +62,13 @@ impl Stage {
         Ok((call, ears))
     }
 
+    /// Somebody else joins the channel that was joined last.
+    pub(crate) async fn join_as(&self, user: u64) -> Result<Call> {
+        let call = self.bot.join(self.info(user).await?).await?;
+        tokio::time::timeout(PATIENCE, call.encrypted()).await?.ok_or("the call ended before it was encrypted")?;
+        Ok(call)
+    }
+
     /// Everybody leaves.
     pub(crate) async fn close(self) {
         for call in self.bot.calls().into_iter().chain(self.listener.calls()) {

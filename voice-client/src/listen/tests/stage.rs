@@ -8,7 +8,8 @@ use mixer::{Track, TrackId};
 use model::{FRAME, RtpTime, Seq, Ssrc, UserId};
 
 use crate::config::Config;
-use crate::driver::{Tapped, Taps};
+use crate::driver::Tapped;
+use crate::driver::taps::Taps;
 use crate::listen::listener::Change;
 use crate::listen::state::State;
 use crate::listen::{Hearing, ListenOptions, Order, Sound};
