@@ -1,16 +1,27 @@
 use std::time::Duration;
 
+use voice_model::FRAME;
+
 /// How a [`Receiver`](crate::Receiver) buffers and what it gives out. Values out of range are brought into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Fixed target depth of the jitter buffer: how long packets may be delayed or out of order without a gap.
-    /// Default 60 ms, at most 2 s.
-    pub depth: Duration,
-    /// How much more than `depth` may be buffered before a pause is shortened. Default 40 ms.
-    pub slack: Duration,
-    /// Hard limit: when more is buffered, the oldest packets are skipped down to `depth`. Default 400 ms, at least
-    /// `depth + slack`.
+    /// Least target delay, see [`covered`](Self::covered). Balanced: none, at most 2 s.
+    pub min_delay: Duration,
+    /// Greatest target delay. Balanced: 240 ms, at least `min_delay`, at most 2 s.
+    pub max_delay: Duration,
+    /// How many of 1,000 packets the target delay is to wait for: it follows what the latest packets took longer than the
+    /// fastest of the last 2 s. Balanced: 970, at most 1,000.
+    pub covered: u16,
+    /// What is waited beyond that. Balanced: 8 ms, at most 2 s.
+    pub margin: Duration,
+    /// Waits one packet longer while losses are recovered from the packets after them. Balanced: yes.
+    pub await_redundancy: bool,
+    /// Speech is made faster or slower, by 10 % at most, where the delay is wrong; otherwise pauses only are. Not in
+    /// packets mode. Balanced: yes.
+    pub stretch: bool,
+    /// Hard limit: when more is buffered, the oldest packets are skipped down to the target. Balanced: 400 ms, at least
+    /// 60 ms more than `max_delay`.
     pub max_depth: Duration,
     /// Longest stretch of lost or late audio that is concealed, fading out; silence follows. Default 120 ms.
     pub max_concealment: Duration,
@@ -50,11 +61,29 @@ impl Decode {
     }
 }
 
+/// What matters most about the delay; see [`Config::preset`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Preset {
+    /// Conversation: on a clean link at most 20 ms between the arrival of a packet and the tick that gives it out.
+    LowLatency,
+    /// On a clean link at most 30 ms; a few packets of 1,000 are too late on a bad one.
+    #[default]
+    Balanced,
+    /// Hardly a packet is too late, and nothing is stretched: at least 100 ms.
+    Recording,
+}
+
 impl Default for Config {
+    /// That of [`Preset::Balanced`].
     fn default() -> Self {
         Self {
-            depth: Duration::from_millis(60),
-            slack: Duration::from_millis(40),
+            min_delay: Duration::ZERO,
+            max_delay: Duration::from_millis(240),
+            covered: 970,
+            margin: Duration::from_millis(8),
+            await_redundancy: true,
+            stretch: true,
             max_depth: Duration::from_millis(400),
             max_concealment: Duration::from_millis(120),
             idle_after: Duration::from_millis(200),
@@ -77,11 +106,44 @@ macro_rules! setters {
 }
 
 impl Config {
+    /// The defaults, but for what the preset says about the delay.
+    pub fn preset(preset: Preset) -> Self {
+        let (balanced, millis) = (Self::default(), Duration::from_millis);
+        match preset {
+            Preset::LowLatency => {
+                balanced.max_delay(millis(120)).covered(900).margin(Duration::ZERO).await_redundancy(false)
+            }
+            Preset::Balanced => balanced,
+            Preset::Recording => balanced
+                .min_delay(millis(100))
+                .max_delay(millis(1000))
+                .covered(999)
+                .margin(millis(40))
+                .stretch(false)
+                .max_depth(millis(2000)),
+        }
+    }
+
+    /// A fixed target delay: sets [`min_delay`](Self#structfield.min_delay) and
+    /// [`max_delay`](Self#structfield.max_delay).
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        self.min_delay(delay).max_delay(delay)
+    }
+
     setters! {
-        /// Sets [`depth`](Self#structfield.depth).
-        depth: Duration,
-        /// Sets [`slack`](Self#structfield.slack).
-        slack: Duration,
+        /// Sets [`min_delay`](Self#structfield.min_delay).
+        min_delay: Duration,
+        /// Sets [`max_delay`](Self#structfield.max_delay).
+        max_delay: Duration,
+        /// Sets [`covered`](Self#structfield.covered).
+        covered: u16,
+        /// Sets [`margin`](Self#structfield.margin).
+        margin: Duration,
+        /// Sets [`await_redundancy`](Self#structfield.await_redundancy).
+        await_redundancy: bool,
+        /// Sets [`stretch`](Self#structfield.stretch).
+        stretch: bool,
         /// Sets [`max_depth`](Self#structfield.max_depth).
         max_depth: Duration,
         /// Sets [`max_concealment`](Self#structfield.max_concealment).
@@ -99,9 +161,11 @@ impl Config {
     /// The same settings, each inside its range.
     pub(crate) fn in_range(mut self) -> Self {
         let longest = Duration::from_secs(2);
-        self.depth = self.depth.min(longest);
-        self.slack = self.slack.min(longest);
-        self.max_depth = self.max_depth.clamp(self.depth + self.slack, 2 * longest);
+        self.min_delay = self.min_delay.min(longest);
+        self.max_delay = self.max_delay.clamp(self.min_delay, longest);
+        self.covered = self.covered.min(1000);
+        self.margin = self.margin.min(longest);
+        self.max_depth = self.max_depth.clamp(self.max_delay + 3 * FRAME, 2 * longest);
         self.max_concealment = self.max_concealment.min(longest);
         self.idle_after = self.idle_after.clamp(self.max_concealment, 2 * longest);
         self.max_speakers = self.max_speakers.max(1);

@@ -4,12 +4,13 @@ use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_R
 
 use crate::heard::{Kind, Mix};
 use crate::playout::{Source, Step};
+use crate::stretch::{self, MAX_PERIOD};
 
 /// Smallest stretch that libopus conceals: 2.5 ms.
 const QUANTUM: usize = 120;
 
-/// Room for an unfinished tick, the longest packet, and concealment rounded up.
-const CAPACITY: usize = FRAME_SAMPLES + MAX_PACKET_SAMPLES + QUANTUM;
+/// Room for a tick that is stretched, the longest packet, a period more, and concealment rounded up.
+const CAPACITY: usize = FRAME_SAMPLES + 2 * MAX_PERIOD + MAX_PACKET_SAMPLES + MAX_PERIOD + QUANTUM;
 
 /// The Opus decoder of one speaker and the audio that it is ahead of the ticks.
 #[derive(Debug)]
@@ -31,6 +32,16 @@ struct Stretch {
     seq: Option<Seq>,
     kind: Kind,
     samples: u32,
+    /// The stream does not move while they play.
+    still: bool,
+}
+
+impl Stretch {
+    /// Without its first `samples`.
+    fn after(self, samples: u32) -> Self {
+        let time = if self.still { self.time } else { self.time + samples };
+        Self { time, samples: self.samples - samples, ..self }
+    }
 }
 
 /// The audio of one tick.
@@ -48,7 +59,7 @@ impl Decoder {
             opus: opus::Decoder::new(SAMPLE_RATE, opus::Channels::Stereo).ok(),
             pcm: vec![0.0; CAPACITY * CHANNELS].into(),
             len: 0,
-            stretches: VecDeque::with_capacity(64),
+            stretches: VecDeque::with_capacity(128),
             longest_concealment: longest_concealment.max(1),
         }
     }
@@ -62,7 +73,7 @@ impl Decoder {
     pub(crate) fn skip(&mut self, end: RtpTime, samples: u32) {
         if samples > 0 {
             let time = RtpTime(end.0.wrapping_sub(samples));
-            self.push(&Step { time, samples, source: Source::Silence }, &[]);
+            self.push(&Step { time, samples, moves: samples, source: Source::Silence }, &[]);
         }
     }
 
@@ -81,6 +92,9 @@ impl Decoder {
     pub(crate) fn push(&mut self, step: &Step, packet: &[u8]) -> Kind {
         let samples = step.samples as usize;
         let mut kind = step.source.kind();
+        if samples == 0 {
+            return kind;
+        }
         match step.source {
             Source::Packet { cut, .. } if self.decode(packet, samples, cut as usize, false) => {}
             Source::Redundancy { .. } if self.decode(packet, samples, 0, true) => {}
@@ -92,7 +106,8 @@ impl Decoder {
             Source::Concealment { run } => self.conceal(samples, run),
         }
         self.len += samples;
-        self.stretches.push_back(Stretch { time: step.time, seq: step.source.seq(), kind, samples: step.samples });
+        let (seq, still) = (step.source.seq(), step.moves == 0);
+        self.stretches.push_back(Stretch { time: step.time, seq, kind, samples: step.samples, still });
         kind
     }
 
@@ -121,13 +136,68 @@ impl Decoder {
         let mut left = FRAME_SAMPLES as u32;
         while let Some(stretch) = self.stretches.front_mut() {
             if stretch.samples > left {
-                stretch.samples -= left;
-                stretch.time += left;
+                *stretch = stretch.after(left);
                 break;
             }
             left -= stretch.samples;
             self.stretches.pop_front();
         }
+    }
+
+    /// Makes what comes next shorter by one period of at most `longest` samples per channel, and nothing of it audible.
+    /// Returns by how much; not at all where nothing repeats.
+    pub(crate) fn shorten(&mut self, longest: u32) -> u32 {
+        let Some(period) = self.period(longest) else { return 0 };
+        stretch::shorten(&mut self.pcm, self.len, period);
+        self.len -= period;
+        let (from, to) = (self.boundary(period as u32), self.boundary(2 * period as u32));
+        self.stretches.drain(from..to);
+        period as u32
+    }
+
+    /// Makes what comes next longer by one period, as [`shorten`](Self::shorten) makes it shorter.
+    pub(crate) fn lengthen(&mut self, longest: u32) -> u32 {
+        let Some(period) = self.period(longest) else { return 0 };
+        stretch::lengthen(&mut self.pcm, self.len, period);
+        self.len += period;
+        let at = self.boundary(period as u32);
+        let next = self.stretches[at];
+        self.stretches.insert(at, Stretch { samples: period as u32, still: true, ..next });
+        period as u32
+    }
+
+    /// How far what comes next may be moved, if it was all received.
+    fn period(&self, longest: u32) -> Option<usize> {
+        let searched = self.len.min(2 * MAX_PERIOD);
+        let mut left = searched as u32;
+        for stretch in &self.stretches {
+            if stretch.kind != Kind::Received {
+                return None;
+            }
+            left = left.saturating_sub(stretch.samples);
+            if left == 0 {
+                break;
+            }
+        }
+        stretch::period(&self.pcm[..searched * CHANNELS]).filter(|period| *period as u32 <= longest)
+    }
+
+    /// The stretch that begins so many samples after the first, which may be split for that.
+    fn boundary(&mut self, samples: u32) -> usize {
+        let mut left = samples;
+        for index in 0..self.stretches.len() {
+            let stretch = self.stretches[index];
+            if left == 0 {
+                return index;
+            }
+            if left < stretch.samples {
+                self.stretches[index].samples = left;
+                self.stretches.insert(index + 1, stretch.after(left));
+                return index + 1;
+            }
+            left -= stretch.samples;
+        }
+        self.stretches.len()
     }
 
     /// Decodes a packet, or its redundancy, and drops the first `cut` samples per channel; false when it does not

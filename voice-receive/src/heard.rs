@@ -8,7 +8,8 @@ use voice_model::{RtpTime, Seq, Ssrc};
 pub struct Heard<'a> {
     /// Whose stream.
     pub ssrc: Ssrc,
-    /// Timestamp of the first sample. Grows by what was heard, except where play-out resynchronizes.
+    /// Timestamp of the first sample. Grows by what was heard, except where play-out resynchronizes, waits for a packet
+    /// that may still come, or was made faster or slower: by what it grows less, samples were put in.
     pub time: RtpTime,
     /// Sequence number of the packet that the first sample comes from, when it comes from one.
     pub seq: Option<Seq>,
@@ -36,6 +37,8 @@ pub enum Kind {
     Received,
     /// The packet was lost; the next one carried a coarser copy of it (RFC 6716, section 2.1.7).
     Fec,
+    /// The packet was lost; a later one carried a deep description of it (DRED of libopus 1.6, feature `deep`).
+    Dred,
     /// The packet was lost or late: made up from what came before. In packets mode: lost.
     Concealed,
 }
@@ -50,6 +53,8 @@ pub struct Mix {
     pub received: u32,
     /// Of [`Kind::Fec`].
     pub fec: u32,
+    /// Of [`Kind::Dred`].
+    pub dred: u32,
     /// Of [`Kind::Concealed`].
     pub concealed: u32,
 }
@@ -66,6 +71,7 @@ impl Mix {
             Kind::Silence => self.silence += samples,
             Kind::Received => self.received += samples,
             Kind::Fec => self.fec += samples,
+            Kind::Dred => self.dred += samples,
             Kind::Concealed => self.concealed += samples,
         }
     }

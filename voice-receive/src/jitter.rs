@@ -2,12 +2,16 @@ use std::time::Instant;
 
 use voice_model::{RtpTime, Seq};
 
+use crate::delay::Place;
+
 /// A packet in the buffer; its bytes are had by [`Jitter::bytes`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Packet {
     pub(crate) seq: Seq,
     pub(crate) time: RtpTime,
     pub(crate) arrival: Instant,
+    /// Its place among the others in time.
+    pub(crate) place: Place,
     pub(crate) content: Content,
 }
 
@@ -171,6 +175,13 @@ impl Jitter {
         }
         self.pass_empty();
         insertion
+    }
+
+    /// Notes the place of a packet that was stored.
+    pub(crate) fn set_place(&mut self, seq: Seq, place: Place) {
+        if let Some(packet) = &mut self.slot(seq).packet {
+            packet.place = place;
+        }
     }
 
     /// Padding comes in bursts: none of it may wait for audio and fill the ring.

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use voice_model::{FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE, Seq};
 
+use crate::delay::Delay;
 use crate::heard::Kind;
 use crate::jitter::{Head, Jitter};
 use crate::{Config, Stats, packet};
@@ -9,30 +10,35 @@ use crate::{Config, Stats, packet};
 /// Decides what one speaker plays next. A spurt of talk goes
 ///
 /// ```text
-/// Idle -- first packet --> Filling -- depth buffered, or depth waited --> Playing -- nothing left --> Idle
+/// Idle -- first packet --> Filling -- target delay reached --> Playing -- nothing left --> Idle
 /// ```
 ///
 /// While playing, the cursor runs through the timestamps: packets are played at theirs, what is missing between them is
-/// recovered, concealed or silent for exactly as long.
+/// recovered, concealed or silent for exactly as long. While the next packet may still come, the cursor waits.
+///
+/// The lead of a packet is how much later than the fastest could have come it is played: its delay in the network, and
+/// what it waited. It is to be the target; that it is up to a tick more is due to the grid of ticks.
 #[derive(Debug)]
 pub(crate) struct Playout {
     limits: Limits,
     state: State,
     /// Timestamp of the next sample.
     cursor: RtpTime,
-    /// Samples per channel since the end of the last packet played.
+    /// Samples per channel made up or silent since the end of the last packet played.
     run: u32,
+    /// By so much the cursor has moved since then.
+    gap: u32,
+    /// So much was made up since then while the cursor waited.
+    waited: u32,
     /// The last packet played was quiet: what follows it is no loss.
     quiet: bool,
-    /// Packets dropped as late since the last one played.
-    late_run: u32,
+    /// Lead of the last packet played.
+    lead: u32,
 }
 
 /// Durations of [`Config`] in samples per channel.
 #[derive(Debug)]
 struct Limits {
-    depth: u32,
-    slack: u32,
     max_depth: u32,
     max_concealment: u32,
     idle_after: u32,
@@ -41,17 +47,20 @@ struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Idle,
-    Filling { since: Instant },
+    Filling,
     Playing,
 }
 
-/// A stretch of the stream, of at least one sample; longer than asked for only when it comes from a packet.
+/// A stretch of the stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Step {
     /// Timestamp of the first sample.
     pub(crate) time: RtpTime,
-    /// Per channel.
+    /// Samples per channel to play; more than asked for only when they come from a packet. May be none.
     pub(crate) samples: u32,
+    /// Samples per channel by which the stream moves on: as many, or none while a packet is waited for, or more where
+    /// what was made up while waiting stands for a lost packet.
+    pub(crate) moves: u32,
     pub(crate) source: Source,
 }
 
@@ -74,6 +83,34 @@ pub(crate) enum Source {
     },
     Silence,
 }
+
+/// Whether what is decoded should be played as it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    Even,
+    /// The delay is too long.
+    Faster,
+    /// The delay is far too short.
+    Slower,
+}
+
+/// What a tick knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: Instant,
+    /// Lost packets are to be looked for in the packets after them.
+    pub(crate) recover: bool,
+}
+
+/// A gap that would make the delay longer than the target by more than this did not take place: the arrivals contradict
+/// it.
+const CONTRADICTION: u32 = 3 * TICK;
+
+/// What is longer in the timestamps is no gap, but a clock that was set: a minute.
+const LONGEST_GAP: i32 = 60 * SAMPLE_RATE as i32;
+
+/// How much longer than the target the delay must be, beyond a tick, before speech is made faster.
+const TOLERANCE: u32 = SAMPLE_RATE / 200;
 
 impl Source {
     pub(crate) fn kind(&self) -> Kind {
@@ -98,8 +135,6 @@ impl Playout {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             limits: Limits {
-                depth: samples(config.depth),
-                slack: samples(config.slack),
                 max_depth: samples(config.max_depth),
                 max_concealment: samples(config.max_concealment),
                 idle_after: samples(config.idle_after),
@@ -107,13 +142,20 @@ impl Playout {
             state: State::Idle,
             cursor: RtpTime(0),
             run: 0,
+            gap: 0,
+            waited: 0,
             quiet: true,
-            late_run: 0,
+            lead: 0,
         }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         self.state == State::Idle
+    }
+
+    /// Whether a spurt of talk ended as it should: the next one is not to be compared with it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_idle() && self.quiet
     }
 
     /// Timestamp of the next sample.
@@ -124,38 +166,47 @@ impl Playout {
     /// The buffer was emptied.
     pub(crate) fn stop(&mut self) {
         self.state = State::Idle;
+        self.quiet = true;
     }
 
     /// A packet with audio was stored.
-    pub(crate) fn stored(&mut self, now: Instant) {
+    pub(crate) fn stored(&mut self) {
         if self.is_idle() {
-            self.state = State::Filling { since: now };
+            self.state = State::Filling;
         }
     }
 
     /// The buffer began anew with a packet from elsewhere.
-    pub(crate) fn restarted(&mut self, now: Instant) {
-        self.state = State::Filling { since: now };
+    pub(crate) fn restarted(&mut self) {
+        self.state = State::Filling;
     }
 
     /// Whether this tick gives out audio; `ahead` samples of it are left from the one before.
-    pub(crate) fn begin(&mut self, now: Instant, ahead: u32, jitter: &mut Jitter, stats: &mut Stats) -> bool {
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        ahead: u32,
+        delay: &Delay,
+        jitter: &mut Jitter,
+        stats: &mut Stats,
+    ) -> bool {
         match self.state {
             State::Idle => return ahead > 0,
-            State::Filling { since } => {
-                let waited = samples(now.saturating_duration_since(since));
-                if jitter.samples() < self.limits.depth && waited < self.limits.depth {
-                    return ahead > 0;
-                }
+            State::Filling => {
                 let Some(head) = jitter.head() else {
                     self.state = State::Idle;
                     return ahead > 0;
                 };
+                if delay.lead(now, &head.packet) < delay.target() && jitter.samples() <= self.limits.max_depth {
+                    return ahead > 0;
+                }
+                if head.missing > 0 && !self.quiet {
+                    let gap = head.packet.time.since(self.cursor).clamp(0, LONGEST_GAP);
+                    stats.longest_gap = stats.longest_gap.max(duration(gap as u32 + self.gap));
+                }
                 self.state = State::Playing;
                 self.cursor = head.packet.time;
-                self.run = 0;
-                self.quiet = true;
-                self.late_run = 0;
+                self.follow(true);
             }
             State::Playing
                 if jitter.packets() == 0 && ahead == 0 && (self.quiet || self.run >= self.limits.idle_after) =>
@@ -165,123 +216,160 @@ impl Playout {
             }
             State::Playing => {}
         }
-        self.shed(jitter, stats);
+        self.shed(delay.target(), jitter, stats);
         true
     }
 
-    /// Brings the delay down: by silence frames that need not be played, or all at once beyond the hard limit.
-    fn shed(&mut self, jitter: &mut Jitter, stats: &mut Stats) {
-        let comfortable = self.limits.depth + self.limits.slack;
-        let overflow = jitter.samples() > self.limits.max_depth;
-        let mut skipped = 0;
-        while let Some(head) = jitter.head()
-            && (if overflow {
-                jitter.samples() > self.limits.depth
-            } else {
-                head.quiet && jitter.samples() > comfortable
-            })
-            && jitter.packets() > 1
-        {
-            stats.lost += u64::from(jitter.take(&head));
-            skipped += head.samples;
-            self.cursor = head.packet.time + head.samples;
-            self.run = 0;
-            self.quiet = head.quiet;
+    /// Beyond the hard limit the oldest packets go, all at once.
+    fn shed(&mut self, target: u32, jitter: &mut Jitter, stats: &mut Stats) {
+        if jitter.samples() <= self.limits.max_depth {
+            return;
         }
-        if skipped > 0 {
-            stats.skipped_samples += u64::from(skipped);
-            stats.resyncs += 1;
-            self.cursor = jitter.head().map_or(self.cursor, |head| head.packet.time);
+        while let Some(head) = jitter.head().filter(|_| jitter.packets() > 1 && jitter.samples() > target.max(TICK)) {
+            self.drop(&head, jitter, stats);
         }
+        self.cursor = jitter.head().map_or(self.cursor, |head| head.packet.time);
+        stats.resyncs += 1;
     }
 
-    /// The next stretch: `need` samples per channel are wanted, 1 at least. To `recover` is to look for lost packets in
-    /// those after them.
+    /// Passes over a packet that is not played.
+    fn drop(&mut self, head: &Head, jitter: &mut Jitter, stats: &mut Stats) {
+        stats.lost += u64::from(jitter.take(head));
+        stats.skipped_samples += u64::from(head.samples);
+        self.cursor = head.packet.time + head.samples;
+        self.follow(head.quiet);
+    }
+
+    /// The cursor is at the end of a packet.
+    fn follow(&mut self, quiet: bool) {
+        (self.run, self.gap, self.waited) = (0, 0, 0);
+        self.quiet = quiet;
+    }
+
+    /// The next stretch: `need` samples per channel are wanted, 1 at least.
     pub(crate) fn step(
         &mut self,
-        now: Instant,
+        moment: Moment,
         need: u32,
-        recover: bool,
+        delay: &mut Delay,
         jitter: &mut Jitter,
         stats: &mut Stats,
     ) -> Step {
         loop {
             let Some(head) = jitter.head().filter(|_| self.state == State::Playing) else {
-                return if self.quiet { self.silence(need) } else { self.conceal(need) };
+                return self.wait(need);
             };
             let remaining = head.packet.time.since(self.cursor);
             if remaining > 0 {
-                let remaining = remaining as u32;
-                if self.skip(now, &head, remaining) {
-                    stats.resyncs += 1;
-                    continue;
+                match self.bridge(moment, need, &head, remaining as u32, delay, jitter, stats) {
+                    Some(step) => return step,
+                    None => continue,
                 }
-                return self.bridge(need.min(remaining), &head, remaining, recover, jitter);
             }
             let behind = remaining.unsigned_abs();
-            if behind > self.run {
+            if behind > self.gap {
                 // Before the end of what was already played: no delay explains that, the sender's clock was set back.
                 self.cursor = head.packet.time;
-                self.run = 0;
+                self.follow(self.quiet);
                 stats.resyncs += 1;
                 continue;
             }
             if behind >= head.samples {
-                if self.late_run >= 2 && jitter.packets() == 1 {
-                    // Packet after packet comes late: the path has become slower. Fill up again, with this one first.
-                    self.state = State::Filling { since: head.packet.arrival };
-                    stats.resyncs += 1;
-                    return self.silence(need);
-                }
                 stats.lost += u64::from(jitter.take(&head));
                 stats.late += 1;
-                self.late_run += 1;
+                continue;
+            }
+            let lead = delay.lead(moment.now, &head.packet);
+            if head.quiet && jitter.packets() > 1 && lead >= delay.target().saturating_add(head.samples.max(TICK)) {
+                self.drop(&head, jitter, stats);
                 continue;
             }
             stats.lost += u64::from(jitter.take(&head));
-            self.run = 0;
-            self.quiet = head.quiet;
-            self.late_run = 0;
+            stats.delay.add(moment.now.saturating_duration_since(head.packet.arrival));
+            if self.run > 0 && !self.quiet {
+                stats.longest_gap = stats.longest_gap.max(duration(self.run));
+            }
+            self.follow(head.quiet);
+            self.lead = lead;
             let (time, samples) = (self.cursor, head.samples - behind);
             self.cursor += samples;
-            return Step {
-                time,
-                samples,
-                source: Source::Packet { seq: head.packet.seq, cut: behind, quiet: head.quiet },
-            };
+            let source = Source::Packet { seq: head.packet.seq, cut: behind, quiet: head.quiet };
+            return Step { time, samples, moves: samples, source };
         }
     }
 
-    /// Moves the cursor towards a packet that is further ahead in time than its arrival allows; a loss that can be
-    /// concealed is left to that. Keeps only as much of the pause as restores the depth.
-    fn skip(&mut self, now: Instant, head: &Head, remaining: u32) -> bool {
-        if self.is_loss(head) && remaining <= self.limits.max_concealment {
-            return false;
-        }
-        let waited = samples(now.saturating_duration_since(head.packet.arrival));
-        if waited.saturating_add(remaining) <= self.limits.depth + self.limits.slack {
-            return false;
-        }
-        let kept = self.limits.depth.saturating_sub(waited).min(remaining);
-        self.cursor += remaining - kept;
-        kept < remaining
+    /// Nothing is there: what comes next may still be on its way, so the cursor stays.
+    fn wait(&mut self, need: u32) -> Step {
+        let run = self.run;
+        let left = self.limits.max_concealment.saturating_sub(run);
+        let (samples, source) = if self.quiet || left == 0 {
+            (need, Source::Silence)
+        } else {
+            (need.min(left), Source::Concealment { run })
+        };
+        self.run = run.saturating_add(samples);
+        self.waited = self.waited.saturating_add(samples);
+        Step { time: self.cursor, samples, moves: 0, source }
     }
 
-    /// A stretch of the gap before `head`, whose samples come after `remaining` others.
-    fn bridge(&mut self, need: u32, head: &Head, remaining: u32, recover: bool, jitter: &Jitter) -> Step {
-        if !self.is_loss(head) {
-            return self.silence(need);
+    /// A stretch of the gap before `head`, whose samples come after `remaining` others; `None` when the cursor has moved.
+    #[expect(clippy::too_many_arguments, reason = "one step of `step`")]
+    fn bridge(
+        &mut self,
+        moment: Moment,
+        need: u32,
+        head: &Head,
+        remaining: u32,
+        delay: &mut Delay,
+        jitter: &Jitter,
+        stats: &mut Stats,
+    ) -> Option<Step> {
+        let loss = self.is_loss(head);
+        let redundant = match loss && moment.recover {
+            true => packet::redundancy(jitter.bytes(head.packet.seq)),
+            false => 0,
+        };
+        if redundant > 0 && redundant <= remaining {
+            delay.await_redundancy(moment.now, redundant);
         }
-        let redundant = if recover { packet::redundancy(jitter.bytes(head.packet.seq)) } else { 0 };
+        // What the lead will be when the gap has been played in full.
+        let lead = delay.lead(moment.now, &head.packet).saturating_add(remaining);
+        let excess = lead.saturating_sub(delay.target());
+        let contradicted = excess > CONTRADICTION && (!loss || remaining > self.limits.max_concealment);
+        let cut = match self.waited {
+            waited if loss && !contradicted && waited < TICK => excess.min(waited),
+            // Back to about what the lead was before the wait.
+            waited if loss && !contradicted => in_ticks(excess + TICK / 2).min(in_ticks(waited)),
+            _ => in_ticks(excess),
+        };
+        let cut = cut.min(remaining);
+        if cut > 0 {
+            let (time, run) = (self.cursor, self.run);
+            self.cursor += cut;
+            self.gap = self.gap.saturating_add(cut);
+            if contradicted {
+                stats.resyncs += 1;
+            }
+            if loss && !contradicted {
+                self.waited -= cut;
+                return Some(Step { time, samples: 0, moves: cut, source: Source::Concealment { run } });
+            }
+            stats.shortened_samples += u64::from(cut);
+            return None;
+        }
+        if !loss {
+            // A pause that is too short for the target is made longer.
+            return Some(if lead < delay.target() { self.hold(need) } else { self.silence(need.min(remaining)) });
+        }
         if redundant == remaining {
-            return self.advance(redundant, Source::Redundancy { of: head.packet.seq });
+            return Some(self.advance(redundant, Source::Redundancy { of: head.packet.seq }));
         }
         let before = if redundant < remaining { remaining - redundant } else { remaining };
-        self.conceal(need.min(before))
+        Some(self.conceal(need.min(before)))
     }
 
     fn is_loss(&self, head: &Head) -> bool {
-        head.missing > 0 && !self.quiet && self.run < head.missing.saturating_mul(MAX_PACKET_SAMPLES as u32)
+        head.missing > 0 && !self.quiet && self.gap < head.missing.saturating_mul(MAX_PACKET_SAMPLES as u32)
     }
 
     fn conceal(&mut self, need: u32) -> Step {
@@ -294,12 +382,40 @@ impl Playout {
         self.advance(samples, Source::Silence)
     }
 
+    /// Silence while the cursor stays.
+    fn hold(&mut self, samples: u32) -> Step {
+        self.run = self.run.saturating_add(samples);
+        Step { time: self.cursor, samples, moves: 0, source: Source::Silence }
+    }
+
     fn advance(&mut self, samples: u32, source: Source) -> Step {
         let time = self.cursor;
         self.cursor += samples;
+        self.gap = self.gap.saturating_add(samples);
         self.run = self.run.saturating_add(samples);
-        Step { time, samples, source }
+        Step { time, samples, moves: samples, source }
     }
+
+    /// What should happen to speech, given what is buffered behind it.
+    pub(crate) fn pace(&self, now: Instant, delay: &Delay, jitter: &Jitter) -> Pace {
+        if self.state != State::Playing || self.quiet || self.run > 0 {
+            return Pace::Even;
+        }
+        let follows = |head: &Head| head.missing == 0 && head.packet.time == self.cursor;
+        // Faster means that the next packet is needed a tick earlier.
+        if jitter
+            .head()
+            .is_some_and(|head| follows(&head) && delay.lead(now, &head.packet) >= delay.target() + TOLERANCE)
+        {
+            return Pace::Faster;
+        }
+        if self.lead < delay.target() / 2 { Pace::Slower } else { Pace::Even }
+    }
+}
+
+/// Whole ticks, so that packets and ticks stay in step.
+fn in_ticks(samples: u32) -> u32 {
+    samples - samples % TICK
 }
 
 /// Samples per channel in `duration`.

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use voice_model::{FRAME, RtpTime, Seq, Ssrc};
 
@@ -8,6 +8,10 @@ use crate::{Config, Decode, Heard, Stats};
 
 /// A tick that comes later than this after its time re-anchors the schedule instead of being caught up.
 const MAX_CATCH_UP: u32 = 5;
+
+/// From the first packet to the first tick: half a frame, so that packets which come once in a frame come well between
+/// ticks.
+const FIRST_TICK: Duration = Duration::from_millis(10);
 
 /// All speakers of one call: packets in, as they arrive; audio out, once in 20 ms.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl Receiver {
             Seat { speaker: Some(speaker), .. } => {
                 speaker.push(now, seq, time, frame);
                 if !speaker.is_idle() && self.next_tick.is_none() {
-                    self.next_tick = Some(now + FRAME);
+                    self.next_tick = Some(now + FIRST_TICK);
                 }
             }
             Seat { away, .. } => away.get_or_insert_default().push(now, seq, time, frame),
@@ -101,7 +105,7 @@ impl Receiver {
                 away.apply(&mut speaker);
             }
             if !speaker.is_idle() && self.next_tick.is_none() {
-                self.next_tick = Some(now + FRAME);
+                self.next_tick = Some(now + FIRST_TICK);
             }
             seat.speaker = Some(speaker);
         }

@@ -3,10 +3,12 @@ use std::time::{Duration, Instant};
 use voice_model::{RtpTime, SAMPLE_RATE, Seq, Ssrc};
 
 use crate::decode::{Decoder, Frame};
+use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
 use crate::jitter::{Content, Insertion, Jitter, Packet};
 use crate::packet::{self, MAX_PACKET_BYTES};
-use crate::playout::{Playout, Source, Step, TICK, duration, samples};
+use crate::playout::{Moment, Pace, Playout, Source, Step, TICK, duration, samples};
+use crate::stretch::MAX_PERIOD;
 use crate::{Config, Decode, Stats};
 
 /// What there is of one SSRC.
@@ -16,12 +18,15 @@ pub(crate) struct Stream {
     decode: Decode,
     jitter: Jitter,
     playout: Playout,
+    delay: Delay,
     /// Made at first use.
     decoder: Option<Decoder>,
     /// Samples per channel by which the packets given out are ahead of the ticks, where there is no decoder.
     ahead: u32,
     /// In samples per channel.
     longest_concealment: u32,
+    /// By so many samples per channel may play-out be made faster or slower now; `None` where it may not at all.
+    allowance: Option<u32>,
     last: Option<(Instant, RtpTime)>,
     /// Interarrival jitter in samples (RFC 3550, section 6.4.1).
     spread: f64,
@@ -35,9 +40,11 @@ impl Stream {
             decode: config.decode,
             jitter: Jitter::new(config.max_packets),
             playout: Playout::new(config),
+            delay: Delay::new(config),
             decoder: None,
             ahead: 0,
             longest_concealment: samples(config.max_concealment),
+            allowance: config.stretch.then_some(0),
             last: None,
             spread: 0.0,
             stats: Stats::default(),
@@ -90,7 +97,9 @@ impl Stream {
             None if frame.is_empty() => Content::Empty,
             None => Content::Broken,
         };
-        if self.decode != Decode::Off && !self.store(Packet { seq, time, arrival: now, content }, frame) {
+        if self.decode != Decode::Off
+            && !self.store(Packet { seq, time, arrival: now, place: Place::default(), content }, frame)
+        {
             return;
         }
         self.stats.malformed += u64::from(content == Content::Broken);
@@ -100,8 +109,9 @@ impl Stream {
 
     /// Whether it is one of the stream's packets, and there for the first time.
     fn store(&mut self, packet: Packet, frame: &[u8]) -> bool {
-        let now = packet.arrival;
-        match self.jitter.insert(packet, frame) {
+        let Packet { seq, time, arrival, .. } = packet;
+        let insertion = self.jitter.insert(packet, frame);
+        match insertion {
             Insertion::Duplicate => {
                 self.stats.duplicate += 1;
                 return false;
@@ -122,10 +132,20 @@ impl Stream {
                 if let Some(decoder) = &mut self.decoder {
                     decoder.reset();
                 }
-                self.playout.restarted(now);
+                self.playout.restarted();
+                self.delay.restart();
             }
-            Insertion::Stored if matches!(packet.content, Content::Audio { .. }) => self.playout.stored(now),
             Insertion::Stored => {}
+        }
+        if matches!(packet.content, Content::Audio { .. }) {
+            if self.playout.is_over() {
+                self.delay.restart();
+            }
+            let place = self.delay.observe(arrival, time);
+            if !matches!(insertion, Insertion::Late { .. }) {
+                self.jitter.set_place(seq, place);
+                self.playout.stored();
+            }
         }
         true
     }
@@ -143,7 +163,7 @@ impl Stream {
     }
 
     pub(crate) fn tick(&mut self, now: Instant, deliver: &mut dyn FnMut(Heard<'_>)) {
-        if self.playout.begin(now, self.ahead(), &mut self.jitter, &mut self.stats) {
+        if self.playout.begin(now, self.ahead(), &self.delay, &mut self.jitter, &mut self.stats) {
             if self.decode.pcm() && self.decoder.is_none() {
                 let mut decoder = Decoder::new(self.longest_concealment);
                 // What was given out as packets is not heard again.
@@ -151,27 +171,63 @@ impl Stream {
                 self.decoder = Some(decoder);
             }
             while self.ahead() < TICK {
-                let step =
-                    self.playout.step(now, TICK - self.ahead(), self.decode.pcm(), &mut self.jitter, &mut self.stats);
-                self.give_packet(&step, deliver);
-                let packet = step.source.seq().map_or(&[][..], |seq| self.jitter.bytes(seq));
-                let kind = match &mut self.decoder {
-                    Some(decoder) => decoder.push(&step, packet),
-                    None => {
-                        self.ahead += step.samples;
-                        step.source.kind()
-                    }
-                };
-                count(&mut self.stats, &step, kind);
+                self.step(now, TICK - self.ahead(), deliver);
             }
+            self.stretch(now, deliver);
             self.give_pcm(deliver);
         }
+        self.stats.target = duration(self.delay.target());
         self.stats.depth = duration(self.jitter.samples() + self.ahead());
+    }
+
+    /// Makes the next stretch, of which `need` samples per channel are wanted.
+    fn step(&mut self, now: Instant, need: u32, deliver: &mut dyn FnMut(Heard<'_>)) {
+        let moment = Moment { now, recover: self.decode.pcm() };
+        let step = self.playout.step(moment, need, &mut self.delay, &mut self.jitter, &mut self.stats);
+        self.give_packet(&step, deliver);
+        let packet = step.source.seq().map_or(&[][..], |seq| self.jitter.bytes(seq));
+        match &mut self.decoder {
+            Some(decoder) => {
+                let kind = decoder.push(&step, packet);
+                count(&mut self.stats, &step, kind, step.samples);
+            }
+            None => {
+                self.ahead += step.samples;
+                count(&mut self.stats, &step, step.source.kind(), step.moves);
+            }
+        }
+    }
+
+    /// Makes speech faster or slower where the delay is wrong, by 10 % at most.
+    fn stretch(&mut self, now: Instant, deliver: &mut dyn FnMut(Heard<'_>)) {
+        let (Some(allowance), Some(decoder)) = (&mut self.allowance, &mut self.decoder) else { return };
+        *allowance = (*allowance + TICK / 10).min(MAX_PERIOD as u32);
+        let allowed = *allowance;
+        match self.playout.pace(now, &self.delay, &self.jitter) {
+            Pace::Even => {}
+            Pace::Slower => {
+                let longer = decoder.lengthen(allowed);
+                *allowance -= longer;
+                self.stats.expanded_samples += u64::from(longer);
+            }
+            // The shortest period has to be allowed for.
+            Pace::Faster if allowed < MAX_PERIOD as u32 / 2 => {}
+            Pace::Faster => {
+                if decoder.ahead() < 2 * MAX_PERIOD as u32 {
+                    self.step(now, TICK, deliver);
+                }
+                let Some(decoder) = self.decoder.as_mut() else { return };
+                let shorter = decoder.shorten(allowed.min(decoder.ahead() - TICK));
+                self.allowance = Some(allowed - shorter);
+                self.stats.accelerated_samples += u64::from(shorter);
+            }
+        }
     }
 
     /// Gives out the packet of a step, or the place of one that is missing, where packets are wanted.
     fn give_packet(&mut self, step: &Step, deliver: &mut dyn FnMut(Heard<'_>)) {
-        if !self.decode.packets() {
+        // While the stream stands still there is nothing to tell.
+        if !self.decode.packets() || step.moves == 0 {
             return;
         }
         let (seq, packet, kind) = match step.source {
@@ -185,10 +241,10 @@ impl Stream {
             time: step.time,
             seq,
             kind,
-            mix: Mix::of(kind, step.samples),
+            mix: Mix::of(kind, step.moves),
             pcm: &[],
             packet,
-            samples: step.samples,
+            samples: step.moves,
             depth: duration(self.jitter.samples()),
         });
     }
@@ -207,16 +263,19 @@ impl Stream {
     }
 }
 
-fn count(stats: &mut Stats, step: &Step, kind: Kind) {
-    let samples = u64::from(step.samples);
+/// Counts what a step gave: so many samples per channel of this kind.
+fn count(stats: &mut Stats, step: &Step, kind: Kind, samples: u32) {
+    let samples = u64::from(samples);
     match kind {
         Kind::Received => {}
         Kind::Fec => {
             stats.fec += 1;
             stats.fec_samples += samples;
         }
+        Kind::Dred => stats.dred_samples += samples,
         Kind::Concealed => {
             stats.concealed_samples += samples;
+            stats.held_samples += if step.moves == 0 { samples } else { 0 };
             stats.malformed += u64::from(matches!(step.source, Source::Packet { .. }));
         }
         Kind::Silence => stats.silence += samples,

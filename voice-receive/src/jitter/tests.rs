@@ -4,14 +4,15 @@ use std::time::Instant;
 use proptest::prelude::{any, prop, proptest};
 use voice_model::{RtpTime, Seq};
 
-use super::{Content, Insertion, Jitter, Packet};
+use super::{Content, Insertion, Jitter, Packet, Place};
 
 const CAPACITY: usize = 16;
 
 fn insert(jitter: &mut Jitter, seq: u16, content: Content) -> Insertion {
     #[allow(clippy::disallowed_methods)]
     let arrival = Instant::now();
-    let packet = Packet { seq: Seq(seq), time: RtpTime(960 * u32::from(seq)), arrival, content };
+    let packet =
+        Packet { seq: Seq(seq), time: RtpTime(960 * u32::from(seq)), arrival, place: Place::default(), content };
     jitter.insert(packet, &seq.to_be_bytes())
 }
 

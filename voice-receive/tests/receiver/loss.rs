@@ -1,15 +1,18 @@
 use std::time::Duration;
 
-use voice_receive::{Config, Kind};
+use voice_model::FRAME;
+use voice_receive::Kind;
 
-use crate::script::{Script, Tone, decoded, error};
+use crate::script::{Script, Tone, decoded, error, fixed};
 
 /// Plays all packets but those in `lost`, in time, and the end of speech.
 fn play(packets: &[Vec<u8>], samples: u32, lost: &[usize]) -> Script {
-    let mut script = Script::new(Config::default());
+    // What a packet says about the one before it comes when that is due.
+    let ticks = samples.div_ceil(960).max(2);
+    let mut script = Script::new(fixed().delay(FRAME * ticks));
     let mut sent = 0;
     while sent < packets.len() {
-        while sent < packets.len() && sent as u32 * samples <= (script.heard.len() as u32 + 3) * 960 {
+        while sent < packets.len() && sent as u32 * samples <= (script.heard.len() as u32 + ticks) * 960 {
             if !lost.contains(&sent) {
                 script.push(sent as u16, sent as u32 * samples, &packets[sent]);
             }
@@ -103,7 +106,7 @@ fn a_packet_without_redundancy_is_not_taken_for_one() {
 #[test]
 fn a_long_gap_is_concealed_within_the_bound_and_fades_out() {
     let packets = Tone::new(440.0).packets(40);
-    let mut script = Script::new(Config::default().max_concealment(Duration::from_millis(100)));
+    let mut script = Script::new(fixed().max_concealment(Duration::from_millis(100)));
     for (number, packet) in packets.iter().enumerate() {
         if (10..25).contains(&number) {
             script.tick();
@@ -124,7 +127,7 @@ fn a_long_gap_is_concealed_within_the_bound_and_fades_out() {
 #[test]
 fn silence_without_a_farewell_is_concealed_briefly_then_nothing() {
     let packets = Tone::new(440.0).packets(10);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for (number, packet) in packets.iter().enumerate() {
         script.play(number as u16, 960 * number as u32, packet);
     }
@@ -137,7 +140,7 @@ fn silence_without_a_farewell_is_concealed_briefly_then_nothing() {
 #[test]
 fn what_is_no_opus_is_counted_and_concealed() {
     let packets = Tone::new(440.0).packets(20);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for (number, packet) in packets.iter().enumerate() {
         let frame: &[u8] = match number {
             7 => &[0xFF],               // code 3 without its count byte
@@ -157,7 +160,7 @@ fn what_is_no_opus_is_counted_and_concealed() {
 #[test]
 fn bursts_of_padding_use_sequence_numbers_and_nothing_else() {
     let packets = Tone::new(440.0).packets(20);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     let mut seq = 65_000_u16;
     for (number, packet) in packets.iter().enumerate() {
         for _ in 0..if number % 5 == 0 { 30 } else { 0 } {

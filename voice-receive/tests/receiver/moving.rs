@@ -1,14 +1,14 @@
 use std::thread;
 
 use voice_model::{RtpTime, SILENCE_FRAME, Seq, Ssrc};
-use voice_receive::{Config, Decode, Kind, Receiver, Speaker};
+use voice_receive::{Decode, Kind, Receiver, Speaker};
 
-use crate::script::{SSRC, Script, Tone};
+use crate::script::{SSRC, Script, Tone, fixed};
 
 /// The same stream, ticked in place or on another thread.
 fn play(elsewhere: bool) -> Script {
     let packets = Tone::new(440.0).packets(40);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     script.elsewhere = elsewhere;
     for (number, packet) in packets.iter().enumerate().filter(|(number, _)| number % 7 != 3) {
         for ssrc in [Ssrc(9), SSRC, Ssrc(4)] {
@@ -45,7 +45,7 @@ fn ticked(script: &Script, mut due: Vec<Speaker>) -> (Vec<Speaker>, Vec<Kind>) {
 #[test]
 fn what_happens_to_a_speaker_that_is_away_happens_when_it_is_back() {
     let packets = Tone::new(440.0).packets(20);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for number in 0..8 {
         script.push(number, 960 * u32::from(number), &packets[usize::from(number)]);
     }
@@ -66,7 +66,7 @@ fn what_happens_to_a_speaker_that_is_away_happens_when_it_is_back() {
 
 #[test]
 fn packets_for_a_speaker_that_stays_away_are_bounded() {
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     script.push(0, 0, &SILENCE_FRAME);
     let due = away(&mut script);
     for number in 1..10_000 {
@@ -78,7 +78,7 @@ fn packets_for_a_speaker_that_stays_away_are_bounded() {
 
 #[test]
 fn a_forgotten_speaker_is_dropped_when_it_comes_back() {
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     script.push(0, 0, &SILENCE_FRAME);
     let due = away(&mut script);
     script.receiver.forget(SSRC);
@@ -95,7 +95,7 @@ fn a_forgotten_speaker_is_dropped_when_it_comes_back() {
 
 #[test]
 fn the_schedule_goes_on_while_speakers_are_away_and_ends_when_all_are_idle() {
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     script.push(0, 0, &SILENCE_FRAME);
     let mut rounds = 0;
     while let Some(due) = script.receiver.poll_timeout() {
@@ -112,7 +112,7 @@ fn the_schedule_goes_on_while_speakers_are_away_and_ends_when_all_are_idle() {
 
 #[test]
 fn speakers_that_are_away_are_evicted_last() {
-    let mut script = Script::new(Config::default().max_speakers(2));
+    let mut script = Script::new(fixed().max_speakers(2));
     script.push(0, 0, &SILENCE_FRAME);
     let due = away(&mut script);
     let now = script.now;

@@ -39,6 +39,11 @@ impl Frame {
     }
 }
 
+/// A delay of 40 ms that does not adapt: packets that come as ticks pass are played two ticks later.
+pub(crate) fn fixed() -> Config {
+    Config::default().delay(2 * FRAME).stretch(false)
+}
+
 /// A receiver in virtual time.
 pub(crate) struct Script {
     pub(crate) receiver: Receiver,

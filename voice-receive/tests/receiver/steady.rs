@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use voice_model::{FRAME, RtpTime, Seq, Ssrc};
-use voice_receive::{Config, Kind};
+use voice_receive::Kind;
 
-use crate::script::{SSRC, Script, Tone, decoded};
+use crate::script::{SSRC, Script, Tone, decoded, fixed};
 
 #[test]
 fn an_undisturbed_stream_is_decoded_bit_by_bit() {
     let packets = Tone::new(440.0).packets(50);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for (number, packet) in packets.iter().enumerate() {
         script.play(number as u16, 960 * number as u32, packet);
     }
@@ -23,23 +23,34 @@ fn an_undisturbed_stream_is_decoded_bit_by_bit() {
 }
 
 #[test]
-fn playing_starts_when_the_depth_is_buffered() {
+fn playing_starts_when_the_delay_is_reached() {
     let packets = Tone::new(440.0).packets(10);
-    let mut script = Script::new(Config::default().depth(Duration::from_millis(60)));
+    let mut script = Script::new(fixed().delay(Duration::from_millis(60)));
     for (number, packet) in packets.iter().enumerate() {
         script.play(number as u16, 960 * number as u32, packet);
     }
-    assert_eq!(script.heard[0].tick, 2);
-    assert!(script.heard.iter().all(|frame| frame.depth == Duration::from_millis(40)));
+    assert_eq!(script.heard[0].tick, 3);
+    assert!(script.heard.iter().all(|frame| frame.depth == Duration::from_millis(60)));
 }
 
 #[test]
-fn a_lone_packet_is_played_after_the_depth() {
+fn a_burst_is_played_at_once() {
+    let packets = Tone::new(440.0).packets(4);
+    let mut script = Script::new(fixed().delay(Duration::from_millis(60)));
+    for (number, packet) in packets.iter().enumerate() {
+        script.push(number as u16, 960 * number as u32, packet);
+    }
+    script.tick();
+    assert_eq!(script.kinds(), [Kind::Received]);
+}
+
+#[test]
+fn a_lone_packet_is_played_after_the_delay() {
     let packet = Tone::new(440.0).packet(960);
-    let mut script = Script::new(Config::default().depth(Duration::from_millis(60)));
-    script.play(0, 0, &packet);
-    assert_eq!(script.receiver.poll_timeout(), Some(script.now));
-    script.ticks(2);
+    let mut script = Script::new(fixed().delay(Duration::from_millis(60)));
+    script.push(0, 0, &packet);
+    assert_eq!(script.receiver.poll_timeout(), Some(script.now + Duration::from_millis(10)));
+    script.ticks(3);
     assert!(script.heard.is_empty());
     script.tick();
     assert_eq!(script.kinds(), [Kind::Received]);
@@ -50,7 +61,7 @@ fn packets_of_every_length_come_out_in_frames_of_20_ms() {
     for samples in [120, 240, 480, 960, 1920, 2880, 3840, 4800, 5760] {
         let mut tone = Tone::new(300.0);
         let packets: Vec<_> = (0..11_520 * 5 / samples).map(|_| tone.packet(samples)).collect();
-        let mut script = Script::new(Config::default());
+        let mut script = Script::new(fixed());
         let mut sent = 0;
         for tick in 0..70 {
             while sent < packets.len() && sent * samples <= tick * 960 {
@@ -69,7 +80,7 @@ fn packets_of_every_length_come_out_in_frames_of_20_ms() {
 #[test]
 fn case_10_two_speakers_of_one_batch_are_aligned_and_ten_frames_long() {
     let packets = Tone::new(440.0).packets(10);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for (number, packet) in packets.iter().enumerate() {
         for (ssrc, first) in [(Ssrc(1), 60_000), (Ssrc(2), 5)] {
             let seq = Seq(number as u16 + first);
@@ -89,7 +100,7 @@ fn case_10_two_speakers_of_one_batch_are_aligned_and_ten_frames_long() {
 #[test]
 fn case_28_sequence_numbers_wrap_while_packets_change_places() {
     let packets = Tone::new(440.0).packets(20);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for pair in 0..10 {
         for number in [2 * pair + 1, 2 * pair] {
             let seq = 65_526_u16.wrapping_add(number as u16);
@@ -105,7 +116,7 @@ fn case_28_sequence_numbers_wrap_while_packets_change_places() {
 #[test]
 fn duplicates_and_late_packets_are_counted_and_dropped() {
     let packets = Tone::new(440.0).packets(20);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     for (number, packet) in packets.iter().enumerate().filter(|(number, _)| *number != 5) {
         script.play(number as u16, 960 * number as u32, packet);
         if number == 10 {
@@ -126,7 +137,7 @@ fn duplicates_and_late_packets_are_counted_and_dropped() {
 #[test]
 fn jitter_is_that_of_rfc_3550() {
     let packet = Tone::new(440.0).packet(960);
-    let mut script = Script::new(Config::default());
+    let mut script = Script::new(fixed());
     let start = script.now;
     let mut wanted = 0.0;
     for number in 0..100_u32 {

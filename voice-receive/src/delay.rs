@@ -1,0 +1,277 @@
+use std::time::{Duration, Instant};
+
+use voice_model::{RtpTime, SAMPLE_RATE};
+
+use crate::Config;
+use crate::jitter::Packet;
+use crate::playout::{TICK, samples};
+
+/// Learns from the arrivals of one speaker's packets how long they must be waited for. All durations are in samples per
+/// channel.
+///
+/// A packet's delay is how much longer it took than the fastest of the last two seconds, so that clocks which drift apart
+/// change nothing. Delays go into a histogram that forgets; the target is the delay within which the wanted share of
+/// packets arrives, or the latest spike, and a margin. Packets out of order need no count of their own: they are late by
+/// as much as they were overtaken.
+#[derive(Debug)]
+pub(crate) struct Delay {
+    limits: Limits,
+    line: Option<Line>,
+    /// Lines begun so far.
+    lines: u32,
+    fastest: Fastest,
+    histogram: Histogram,
+    spike: Spike,
+    target: u32,
+    /// Packets since the quantile was last looked up.
+    unseen: u32,
+    /// Within which the wanted share of packets arrives.
+    usual: u32,
+}
+
+#[derive(Debug)]
+struct Limits {
+    min: u32,
+    max: u32,
+    margin: u32,
+    /// The share of packets that may come later.
+    tail: f32,
+    await_redundancy: bool,
+}
+
+/// Where a packet belongs in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Place {
+    /// Which line: only places on the same can be compared.
+    line: u32,
+    /// Its timestamp, without wrapping, since the first of the line.
+    position: i64,
+}
+
+/// A run of packets whose timestamps and arrivals go together.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    number: u32,
+    /// When its first packet came.
+    start: Instant,
+    /// Of the last packet.
+    time: RtpTime,
+    place: i64,
+    /// How long that took, but for a constant.
+    taken: i64,
+}
+
+/// A packet that took longer or less long by more than this than the one before was not delayed: a clock was set.
+const JUMP: u64 = SAMPLE_RATE as u64;
+
+/// Between looks at the histogram, in packets.
+const LOOK: u32 = 8;
+
+impl Delay {
+    pub(crate) fn new(config: &Config) -> Self {
+        let (min, max, margin) = (samples(config.min_delay), samples(config.max_delay), samples(config.margin));
+        let tail = f32::from(1000 - config.covered) / 1000.0;
+        Self {
+            limits: Limits { min, max, margin, tail, await_redundancy: config.await_redundancy },
+            line: None,
+            lines: 0,
+            fastest: Fastest::default(),
+            histogram: Histogram::new(max),
+            spike: Spike::default(),
+            target: margin.clamp(min, max),
+            unseen: 0,
+            usual: 0,
+        }
+    }
+
+    /// How long a packet is to be waited for after the fastest could have come.
+    pub(crate) fn target(&self) -> u32 {
+        self.target
+    }
+
+    /// What comes next cannot be compared with what came before.
+    pub(crate) fn restart(&mut self) {
+        self.line = None;
+    }
+
+    /// How much later than the fastest could have come this packet is, when it is played now.
+    pub(crate) fn lead(&self, now: Instant, packet: &Packet) -> u32 {
+        match self.line.filter(|line| line.number == packet.place.line) {
+            Some(line) => self.late(passed(line.start, now) - packet.place.position),
+            None => samples(now.saturating_duration_since(packet.arrival)),
+        }
+    }
+
+    fn late(&self, taken: i64) -> u32 {
+        let late = taken - self.fastest.least.map_or(taken, |(_, least)| least);
+        u32::try_from(late.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Takes note of a packet.
+    pub(crate) fn observe(&mut self, now: Instant, time: RtpTime) -> Place {
+        let line = self.follow(now, time);
+        self.line = Some(line);
+        self.fastest.add(line.place + line.taken, line.taken);
+        let delay = self.late(line.taken);
+        self.histogram.add(delay);
+        self.unseen += 1;
+        if self.unseen >= LOOK {
+            self.unseen = 0;
+            self.usual = self.histogram.quantile(self.limits.tail);
+        }
+        // One that may still have been in time, thanks to the grid of ticks, is no spike.
+        if delay > self.target.saturating_add(TICK) {
+            self.spike.raise(now, delay);
+        }
+        self.spike.sink(now);
+        self.aim();
+        Place { line: line.number, position: line.place }
+    }
+
+    /// A lost packet can be recovered from the next, when that is waited for.
+    pub(crate) fn await_redundancy(&mut self, now: Instant, samples: u32) {
+        if self.limits.await_redundancy {
+            self.spike.raise(now, samples);
+            self.aim();
+        }
+    }
+
+    fn aim(&mut self) {
+        let wanted = self.usual.max(self.spike.height).saturating_add(self.limits.margin);
+        self.target = wanted.clamp(self.limits.min, self.limits.max);
+    }
+
+    /// The line on which this packet is the last: a new one where it does not follow the one before.
+    fn follow(&mut self, now: Instant, time: RtpTime) -> Line {
+        let next = self.line.map(|last| {
+            let place = last.place + i64::from(time.since(last.time));
+            Line { time, place, taken: passed(last.start, now) - place, ..last }
+        });
+        match (next, self.line) {
+            (Some(next), Some(last)) if next.taken.abs_diff(last.taken) <= JUMP => next,
+            _ => {
+                self.fastest = Fastest::default();
+                self.lines = self.lines.wrapping_add(1);
+                Line { number: self.lines, start: now, time, place: 0, taken: 0 }
+            }
+        }
+    }
+}
+
+/// From `start` to `now`, which may be before it.
+fn passed(start: Instant, now: Instant) -> i64 {
+    let samples = |duration: Duration| {
+        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let (millis, rest) = (nanos / 1_000_000, nanos % 1_000_000);
+        millis * 48 + rest * 48 / 1_000_000
+    };
+    match now.checked_duration_since(start) {
+        Some(after) => samples(after),
+        None => -samples(start.saturating_duration_since(now)),
+    }
+}
+
+/// The least of the last two seconds, in eight parts.
+#[derive(Debug, Default)]
+struct Fastest {
+    parts: [Option<(i64, i64)>; 8],
+    /// The part that is being filled, and the least of all.
+    least: Option<(i64, i64)>,
+}
+
+impl Fastest {
+    const PART: i64 = SAMPLE_RATE as i64 / 4;
+
+    fn add(&mut self, arrival: i64, taken: i64) {
+        let number = arrival.div_euclid(Self::PART);
+        let part = &mut self.parts[number.rem_euclid(8) as usize];
+        let lowest = match *part {
+            Some((of, lowest)) if of == number => lowest.min(taken),
+            _ => taken,
+        };
+        *part = Some((number, lowest));
+        let least = match self.least {
+            Some((of, least)) if of == number => least.min(taken),
+            _ => {
+                let recent = self.parts.iter().flatten().filter(|(of, _)| (number - 7..=number).contains(of));
+                recent.map(|(_, lowest)| *lowest).min().unwrap_or(taken)
+            }
+        };
+        self.least = Some((number, least));
+    }
+}
+
+/// How many packets had which delay, the older the less they count.
+#[derive(Debug)]
+struct Histogram {
+    buckets: [f32; BUCKETS],
+    /// Samples in a bucket, but for the first.
+    width: u32,
+    /// What the next packet counts. It grows instead of all others shrinking.
+    weight: f32,
+    total: f32,
+}
+
+const BUCKETS: usize = 128;
+
+/// Delays up to half a millisecond are none.
+const NOISE: u32 = SAMPLE_RATE / 2000;
+
+/// By which a packet counts less than the one after it: by half in seven seconds.
+const FORGET: f32 = 0.998;
+
+impl Histogram {
+    fn new(longest: u32) -> Self {
+        // 2.5 ms, which is finer than any tick, or what it takes to cover the longest.
+        let width = (longest / (BUCKETS as u32 - 2)).max(120);
+        Self { buckets: [0.0; BUCKETS], width, weight: 1.0, total: 0.0 }
+    }
+
+    fn add(&mut self, delay: u32) {
+        let bucket = delay.saturating_sub(NOISE).div_ceil(self.width) as usize;
+        self.buckets[bucket.min(BUCKETS - 1)] += self.weight;
+        self.total += self.weight;
+        self.weight /= FORGET;
+        if self.weight > 1e6 {
+            self.buckets.iter_mut().for_each(|bucket| *bucket /= self.weight);
+            self.total /= self.weight;
+            self.weight = 1.0;
+        }
+    }
+
+    /// The delay that all but `tail` of the packets keep within.
+    fn quantile(&self, tail: f32) -> u32 {
+        let mut left = tail * self.total;
+        for (bucket, weight) in self.buckets.iter().enumerate().skip(1).rev() {
+            left -= weight;
+            if left < 0.0 {
+                return NOISE + bucket as u32 * self.width;
+            }
+        }
+        0
+    }
+}
+
+/// The latest delay that was far above the target: kept for a while, then sinking.
+#[derive(Debug, Default)]
+struct Spike {
+    height: u32,
+    since: Option<Instant>,
+}
+
+impl Spike {
+    /// Seconds before it sinks.
+    const HOLD: u64 = 2;
+
+    fn raise(&mut self, now: Instant, height: u32) {
+        if height >= self.height {
+            *self = Self { height, since: Some(now) };
+        }
+    }
+
+    fn sink(&mut self, now: Instant) {
+        if self.since.is_some_and(|since| now.saturating_duration_since(since).as_secs() >= Self::HOLD) {
+            self.height -= self.height.div_ceil(64);
+        }
+    }
+}
