@@ -99,6 +99,7 @@ async fn options_that_cannot_be_are_refused_and_say_what_can() {
     let refused = |options: ListenOptions| call.listen(options).map(|_| ()).unwrap_err();
     assert_eq!(refused(options().mix(true).mode(Mode::Opus)), ListenError::MixIsPcm);
     assert_eq!(refused(options().gains([(user(1), -0.1)].into())), ListenError::Gain(-0.1));
+    assert_eq!(refused(options().continuous(true)), ListenError::ContinuousIsMix);
     let listener = call.listen(options()).unwrap();
     for gain in [4.1, f32::INFINITY, f32::NAN, -1.0] {
         let error = listener.set_gain(user(1), gain).unwrap_err();

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use crypto::{Backend, Opener};
 use dave::{Opened, Refusal};
 use model::{FRAME, Ssrc, UserId};
-use receive::{Decode, Heard, Receiver};
+use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
 use super::openers::Openers;
 use super::packet::{AudioPacket, MediaPacket, Stamp};
 use super::reports::Reports;
+use super::sink::Sink;
 use super::{Session, Update};
 use crate::config::Config;
 use crate::stats::Received;
@@ -73,46 +74,6 @@ impl From<&Config> for InboundSettings {
         let (keepalive, hold) = (bounded(keepalive), bounded(hold));
         Self { receive: config.receive.clone(), backend, deaf, keepalive, hold }
     }
-}
-
-/// Where media goes.
-pub trait Sink {
-    /// 20 ms of one user's audio.
-    fn audio(&mut self, now: Instant, user: UserId, heard: &Heard<'_>);
-    /// A packet of a known user, opened, as it came: before the jitter buffer, in the order of arrival.
-    fn packet(&mut self, packet: &AudioPacket<'_>);
-
-    /// Everybody was given out who is heard in this tick.
-    fn tick(&mut self, _now: Instant) {}
-
-    /// A stream is over, and forgotten.
-    fn forget(&mut self, _ssrc: Ssrc) {}
-
-    /// What is to be done to this user's packets; none is what [`receive::Config::decode`] says.
-    fn wants(&self, _user: UserId) -> Option<Decode> {
-        None
-    }
-
-    /// Whether there is a tick every 20 ms even when nobody is heard.
-    fn is_continuous(&self) -> bool {
-        false
-    }
-
-    /// Whether packets that are no Opus audio are wanted: they are opened for [`media`](Self::media) only.
-    fn wants_media(&self) -> bool {
-        false
-    }
-
-    /// A packet that is no Opus audio.
-    fn media(&mut self, _packet: &MediaPacket<'_>) {}
-
-    /// Whether RTCP is wanted: it is parsed for [`rtcp`](Self::rtcp).
-    fn wants_rtcp(&self) -> bool {
-        false
-    }
-
-    /// One packet of an RTCP compound, opened.
-    fn rtcp(&mut self, _at: Instant, _packet: &rtcp::Packet) {}
 }
 
 impl Inbound {
@@ -175,8 +136,11 @@ impl Inbound {
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(&ssrc.0) {
-            self.people.pop_first();
+        if self.people.len() >= MAX_PEOPLE
+            && !self.people.contains_key(&ssrc.0)
+            && let Some((first, _)) = self.people.pop_first()
+        {
+            sink.forget(Ssrc(first));
         }
         self.people.insert(ssrc.0, user);
         if self.receiver.knows(ssrc)

@@ -14,15 +14,17 @@ mod openers;
 mod outbound;
 mod packet;
 mod reports;
+mod sink;
 
 use crypto::{Key, Mode};
 use mixer::{Ended, Track, TrackEvent, TrackId};
 use model::{RtpTime, Seq, Ssrc, UserId};
 
 pub use command::{Command, Removed};
-pub use inbound::{Inbound, InboundSettings, Sink};
+pub use inbound::{Inbound, InboundSettings};
 pub use outbound::{Outbound, OutboundSettings, Prepared};
 pub use packet::{Arrival, AudioPacket, MediaPacket};
+pub use sink::Sink;
 
 /// Bytes of a [`Packet`].
 pub(crate) const PACKET: usize = 1_500;

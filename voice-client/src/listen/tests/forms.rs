@@ -206,6 +206,40 @@ fn a_slow_listener_loses_sounds_of_its_own_only() {
     assert_eq!(stage.taps.lost(), lost, "what it lost stays counted");
 }
 
+#[tokio::test]
+async fn clones_share_one_queue_and_none_waits_in_vain() {
+    let mut stage = Stage::new();
+    let ear = stage.listen(options());
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            tokio::spawn({
+                let ear = ear.clone();
+                async move { ear.next().await }
+            })
+        })
+        .collect();
+    // So that all of them wait.
+    tokio::task::yield_now().await;
+    stage.speak(2, 20, 440.0, 0.5, SECONDS);
+    stage.run(20);
+    let mut times = Vec::new();
+    for sound in waiting {
+        let sound = tokio::time::timeout(SECONDS, sound).await.expect("there are sounds").expect("no panic");
+        times.push(sound.expect("it is on").time.0);
+    }
+    times.sort_unstable();
+    times.dedup();
+    assert_eq!(times.len(), 3, "each sound goes to one of them");
+    while ear.try_next().is_some() {}
+    let waiting = tokio::spawn({
+        let ear = ear.clone();
+        async move { ear.next().await }
+    });
+    tokio::task::yield_now().await;
+    stage.order(Order::End(ear));
+    assert!(tokio::time::timeout(SECONDS, waiting).await.expect("it is over").expect("no panic").is_none());
+}
+
 #[test]
 fn a_new_stream_of_a_user_is_heard_like_the_old_one() {
     let mut stage = Stage::new();
