@@ -45,7 +45,7 @@ async fn both_sides_see_the_same_codes_and_everything_is_sealed() {
     };
     within(PATIENCE, "forty frames of tone", heard).await;
     let (sent, received) = (talker.stats().await.unwrap(), listener.stats().await.unwrap());
-    assert!(sent.sent.packets > 40 && sent.sent.packets == sent.sent.sealed, "{:?}", sent.sent);
+    assert!(sent.sent.packets >= 40 && sent.sent.packets == sent.sent.sealed, "{:?}", sent.sent);
     assert_eq!((received.received.opened, received.received.plain), (received.received.packets, 0));
     assert_eq!(received.encryption, listener.encryption());
 

@@ -275,3 +275,96 @@ impl Spike {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use voice_model::RtpTime;
+
+    use super::{Delay, Histogram};
+    use crate::{Config, Preset};
+
+    struct Stream {
+        delay: Delay,
+        start: Instant,
+        number: u32,
+    }
+
+    impl Stream {
+        fn new(preset: Preset) -> Self {
+            #[allow(clippy::disallowed_methods)]
+            Self { delay: Delay::new(&Config::preset(preset).in_range()), start: Instant::now(), number: 0 }
+        }
+
+        /// The next packet, so many microseconds late.
+        fn packet(&mut self, micros: u64) -> u128 {
+            let now = self.start + Duration::from_micros(u64::from(self.number) * 20_000 + micros);
+            self.delay.observe(now, RtpTime((u32::MAX - 9600).wrapping_add(960 * self.number)));
+            self.number += 1;
+            u128::from(self.delay.target() / 48)
+        }
+    }
+
+    #[test]
+    fn the_target_covers_the_wanted_share() {
+        let mut histogram = Histogram::new(11_520);
+        (0..1000).for_each(|number| histogram.add(number % 100 * 48));
+        for (tail, wanted) in [(0.5, 49), (0.1, 89), (0.03, 96), (0.0, 99)] {
+            let found = histogram.quantile(tail) / 48;
+            assert!((wanted..wanted + 5).contains(&found), "{tail}: {found}");
+        }
+        assert_eq!(Histogram::new(0).quantile(0.0), 0);
+    }
+
+    #[test]
+    fn what_is_beyond_the_histogram_is_its_end() {
+        let mut histogram = Histogram::new(96_000);
+        histogram.add(u32::MAX);
+        assert!(histogram.quantile(0.01) >= 95_000);
+    }
+
+    #[test]
+    fn weights_stay_in_bounds() {
+        let mut histogram = Histogram::new(11_520);
+        (0..100_000).for_each(|number| histogram.add(if number < 90_000 { 4800 } else { 0 }));
+        assert!(histogram.total.is_finite() && histogram.weight <= 1e6);
+        assert_eq!(histogram.quantile(0.03), 0);
+    }
+
+    #[test]
+    fn clocks_that_drift_apart_are_no_delay() {
+        for (preset, target) in [(Preset::LowLatency, 0), (Preset::Balanced, 8), (Preset::Recording, 100)] {
+            let mut stream = Stream::new(preset);
+            // 200 millionths slow, for an hour.
+            for number in 0..180_000 {
+                assert_eq!(stream.packet(number * 4), target);
+            }
+        }
+    }
+
+    #[test]
+    fn a_spike_is_followed_at_once_and_forgotten() {
+        let mut stream = Stream::new(Preset::Balanced);
+        (0..100).for_each(|_| assert_eq!(stream.packet(0), 8));
+        assert_eq!(stream.packet(100_000), 108);
+        (0..90).for_each(|_| assert!(stream.packet(0) >= 90));
+        let after = (0..1000).position(|_| stream.packet(0) == 8).expect("forgotten");
+        assert!(after < 500, "{after} packets");
+    }
+
+    #[test]
+    fn the_target_has_bounds() {
+        let mut stream = Stream::new(Preset::Balanced);
+        stream.packet(0);
+        assert_eq!(stream.packet(900_000), 240);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_no_delay() {
+        let mut stream = Stream::new(Preset::Balanced);
+        (0..10).for_each(|_| assert_eq!(stream.packet(0), 8));
+        assert_eq!(stream.packet(1_500_000), 8);
+        assert_eq!(stream.packet(1_500_000), 8);
+    }
+}

@@ -204,20 +204,20 @@ impl Stream {
         *allowance = (*allowance + TICK / 10).min(MAX_PERIOD as u32);
         let allowed = *allowance;
         match self.playout.pace(now, &self.delay, &self.jitter) {
+            // The longest period has to be allowed for.
+            _ if allowed < MAX_PERIOD as u32 => {}
             Pace::Even => {}
             Pace::Slower => {
                 let longer = decoder.lengthen(allowed);
                 *allowance -= longer;
                 self.stats.expanded_samples += u64::from(longer);
             }
-            // The shortest period has to be allowed for.
-            Pace::Faster if allowed < MAX_PERIOD as u32 / 2 => {}
             Pace::Faster => {
-                if decoder.ahead() < 2 * MAX_PERIOD as u32 {
+                if decoder.ahead() < TICK + MAX_PERIOD as u32 {
                     self.step(now, TICK, deliver);
                 }
                 let Some(decoder) = self.decoder.as_mut() else { return };
-                let shorter = decoder.shorten(allowed.min(decoder.ahead() - TICK));
+                let shorter = decoder.shorten(decoder.ahead() - TICK);
                 self.allowance = Some(allowed - shorter);
                 self.stats.accelerated_samples += u64::from(shorter);
             }

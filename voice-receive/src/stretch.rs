@@ -99,3 +99,59 @@ fn fade(from: &mut [f32], to: &[f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::TAU;
+
+    use voice_model::CHANNELS;
+
+    use super::{MAX_PERIOD, lengthen, period, shorten};
+
+    fn tone(hertz: f32, samples: usize) -> Vec<f32> {
+        (0..samples).flat_map(|at| [0.4 * (TAU * hertz * at as f32 / 48_000.0).sin(); CHANNELS]).collect()
+    }
+
+    #[test]
+    fn the_period_of_a_tone_is_a_whole_number_of_its_waves() {
+        for hertz in [70.0, 80.0, 110.0, 220.0, 440.0, 997.0, 3000.0] {
+            let found = period(&tone(hertz, 2 * MAX_PERIOD)).expect("a tone repeats");
+            let waves = found as f32 * hertz / 48_000.0;
+            assert!((waves - waves.round()).abs() < 0.6 * hertz / 48_000.0 + 0.02, "{hertz}: {found}");
+        }
+    }
+
+    #[test]
+    fn noise_has_no_period_and_silence_any() {
+        let mut seed = 1_u32;
+        let noise: Vec<f32> = (0..2 * MAX_PERIOD * CHANNELS)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                seed as f32 / u32::MAX as f32 - 0.5
+            })
+            .collect();
+        assert_eq!(period(&noise), None);
+        assert_eq!(period(&[0.0; 2 * MAX_PERIOD * CHANNELS]), Some(MAX_PERIOD));
+        assert_eq!(period(&[0.0; 2 * 119 * CHANNELS]), None);
+    }
+
+    #[test]
+    fn a_tone_stays_a_tone() {
+        for hertz in [80.0, 440.0, 997.0] {
+            let wave = tone(hertz, 2400);
+            let found = period(&wave[..2 * MAX_PERIOD * CHANNELS]).expect("a tone repeats");
+            let mut pcm = wave.clone();
+            shorten(&mut pcm, 2400, found);
+            let mut longer = [wave.clone(), vec![0.0; found * CHANNELS]].concat();
+            lengthen(&mut longer, 2400, found);
+            let limit = 2.0 * 0.4 * TAU * hertz / 48_000.0;
+            for (pcm, len) in [(&pcm, 2400 - found), (&longer, 2400 + found)] {
+                let steepest = pcm[..len * CHANNELS].chunks(CHANNELS).map(|sample| sample[0]).collect::<Vec<_>>();
+                let steepest = steepest.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+                assert!(steepest < limit, "{hertz}: {steepest}");
+                assert!(pcm[..10].iter().zip(&wave).all(|(after, before)| (after - before).abs() < 2e-3));
+                assert_eq!(pcm[len * CHANNELS - 10..len * CHANNELS], wave[wave.len() - 10..]);
+            }
+        }
+    }
+}

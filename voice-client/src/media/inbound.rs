@@ -12,6 +12,7 @@ use receive::{Heard, Receiver};
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
 use super::held::{Held, Lacks, Packet};
+use super::hope::{Hope, count_lost};
 use super::openers::Openers;
 use super::packet::{AudioPacket, MediaPacket, Stamp};
 use super::reports::Reports;
@@ -29,8 +30,6 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const SWEEP: Duration = Duration::from_secs(1);
 /// A steady tick that comes later than so many frames after its time begins anew instead of being caught up.
 const MAX_CATCH_UP: u32 = 5;
-/// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
-const HOPELESS: u64 = 50;
 
 /// The receiving half of one call's media.
 pub struct Inbound {
@@ -337,11 +336,7 @@ impl Inbound {
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
     /// once per while.
     pub fn poll_hopeless(&mut self) -> bool {
-        let is_lost = self.hope.lost >= HOPELESS;
-        if is_lost {
-            self.hope.lost = 0;
-        }
-        is_lost
+        self.hope.poll_lost()
     }
 
     /// The loss of what we send, in percent, when the server's reports say that it has changed.
@@ -426,37 +421,4 @@ fn open(
     };
     *counted += 1;
     Ok(frame.len())
-}
-
-/// Whether anything of anybody can still be opened.
-#[derive(Default)]
-struct Hope {
-    /// The last time that a frame was opened, or a secret came.
-    renewed: Option<Instant>,
-    /// Frames that came later than that, and no secret has opened, nor will.
-    lost: u64,
-}
-
-impl Hope {
-    fn renew(&mut self, now: Instant) {
-        *self = Self { renewed: Some(now), lost: 0 };
-    }
-
-    /// A held packet is given up.
-    fn lose(&mut self, received: &mut Received, packet: &Packet) {
-        count_lost(received, packet.lacks);
-        // What came before the group moved on says nothing about where it is now.
-        if packet.lacks == Lacks::RightSecret && self.renewed.is_none_or(|renewed| packet.stamp.at > renewed) {
-            self.lost += 1;
-        }
-    }
-}
-
-/// Counts a packet that is given up.
-fn count_lost(received: &mut Received, lacks: Lacks) {
-    match lacks {
-        Lacks::User => received.unattributed += 1,
-        Lacks::Secret => received.no_key += 1,
-        Lacks::RightSecret => received.undecryptable += 1,
-    }
 }

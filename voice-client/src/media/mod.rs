@@ -9,6 +9,7 @@
 mod command;
 mod guard;
 mod held;
+mod hope;
 mod inbound;
 mod openers;
 mod outbound;

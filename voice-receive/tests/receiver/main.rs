@@ -1,5 +1,6 @@
 //! Scripted streams through the public API, in virtual time.
 
+mod delay;
 mod loss;
 mod modes;
 mod moving;
@@ -8,3 +9,4 @@ mod properties;
 mod restart;
 mod script;
 mod steady;
+mod world;

@@ -67,7 +67,12 @@ impl Script {
 
     /// Gives out 20 ms, then lets them pass.
     pub(crate) fn tick(&mut self) {
-        let (heard, tick, now) = (&mut self.heard, self.ticks, self.now);
+        self.tick_at(self.now);
+    }
+
+    /// The same, on another grid.
+    pub(crate) fn tick_at(&mut self, now: Instant) {
+        let (heard, tick) = (&mut self.heard, self.ticks);
         let mut deliver = |frame: Heard<'_>| heard.push(Frame::of(tick, &frame));
         if self.elsewhere {
             let mut due = Vec::new();

@@ -248,8 +248,8 @@ fn a_new_stream_of_a_user_is_heard_like_the_old_one() {
     stage.run(60);
     stage.inbound.update(stage.now, &Update::Detach, &mut stage.taps);
     assert!(!stage.inbound.can_hear());
-    let mut other = Stage::new();
-    std::mem::swap(&mut stage.inbound, &mut other.inbound);
+    stage.attach();
+    assert!(stage.inbound.can_hear());
     stage.speak(2, 77, 440.0, 0.5, SECONDS);
     stage.run(20);
     let heard = drain(&ear);

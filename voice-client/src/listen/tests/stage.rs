@@ -42,9 +42,15 @@ impl Stage {
     #[expect(clippy::disallowed_methods, reason = "time goes on from here by itself")]
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let (mut inbound, mut taps) = (Inbound::new(InboundSettings::from(&Config::default())), Taps::default());
-        inbound.update(now, &Update::Session(session(1)), &mut taps);
-        Self { now, inbound, taps, speakers: Vec::new(), wire: Vec::new(), readers: Vec::new() }
+        let (inbound, taps) = (Inbound::new(InboundSettings::from(&Config::default())), Taps::default());
+        let mut stage = Self { now, inbound, taps, speakers: Vec::new(), wire: Vec::new(), readers: Vec::new() };
+        stage.attach();
+        stage
+    }
+
+    /// The session begins, with whichever server.
+    pub(super) fn attach(&mut self) {
+        self.inbound.update(self.now, &Update::Session(session(1)), &mut self.taps);
     }
 
     /// Who speaks a tone from now on, for so long, under this SSRC.
