@@ -22,6 +22,8 @@ use voice_client::listen::{Utterance, UtteranceOptions};
 use voice_client::source::file::File;
 use voice_client::{Call, speech::Segments};
 
+/// Who talks.
+const GUEST: u64 = 200_000_000_000_000_003;
 /// Two pieces of three seconds, and a second between them.
 const LONG: Duration = Duration::from_secs(15);
 
@@ -33,7 +35,7 @@ async fn main() -> Result<()> {
     }
     let mut stage = Stage::open().await?;
     let (call, _ears) = stage.join().await?;
-    let guest = stage.guest(1).await?;
+    let guest = stage.join_as(GUEST).await?;
     let segments = Segments::default().hang_over(ms(500));
     let mut utterances = call.utterances(UtteranceOptions::default().segments(segments))?;
     let talking = tokio::spawn(async move { talk(&guest).await });

@@ -15,6 +15,8 @@ use stage::{Result, Stage, asset, ms, promise, secs};
 use voice_client::speech::Change;
 use voice_client::{Call, Event, Speech, UserId, source::file::File};
 
+/// The first of them.
+const GUEST: u64 = 200_000_000_000_000_003;
 /// Both pieces last about three seconds.
 const LONG: Duration = Duration::from_secs(10);
 
@@ -22,7 +24,7 @@ const LONG: Duration = Duration::from_secs(10);
 async fn main() -> Result<()> {
     let mut stage = Stage::open().await?;
     let (call, _ears) = stage.join().await?;
-    let guests = [stage.guest(1).await?, stage.guest(2).await?];
+    let guests = [stage.join_as(GUEST).await?, stage.join_as(GUEST + 1).await?];
     let mut events = call.events();
     let talking = talk(&guests);
     let watching = async {

@@ -62,9 +62,9 @@ impl Stage {
         Ok((call, ears))
     }
 
-    /// Somebody else comes into the channel that the bot joined last; `number` tells guests apart.
-    pub(crate) async fn guest(&self, number: u64) -> Result<Call> {
-        let call = self.listener.join(self.info(LISTENER + number).await?).await?;
+    /// Somebody else joins the channel that was joined last.
+    pub(crate) async fn join_as(&self, user: u64) -> Result<Call> {
+        let call = self.bot.join(self.info(user).await?).await?;
         tokio::time::timeout(PATIENCE, call.encrypted()).await?.ok_or("the call ended before it was encrypted")?;
         Ok(call)
     }

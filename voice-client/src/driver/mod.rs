@@ -8,7 +8,7 @@ mod dial;
 mod inlet;
 mod reader;
 mod request;
-mod taps;
+pub(crate) mod taps;
 mod time;
 mod timers;
 mod udp;

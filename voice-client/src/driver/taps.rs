@@ -19,7 +19,7 @@ pub(crate) enum Tapped {
 
 /// Where the receive task puts what it has: the consumers that are there.
 #[derive(Default)]
-pub(super) struct Taps {
+pub(crate) struct Taps {
     listeners: Vec<Hearing>,
     arrivals: Vec<Tap<Arrival>>,
     speech: Vec<Speech>,
@@ -31,7 +31,7 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    pub(super) fn add(&mut self, tapped: Tapped) {
+    pub(crate) fn add(&mut self, tapped: Tapped) {
         match tapped {
             Tapped::Listener(order) => self.listen(order),
             Tapped::Arrivals(tap) => self.arrivals.push(tap),
@@ -65,7 +65,7 @@ impl Taps {
     }
 
     /// Whether media comes.
-    pub(super) fn set_up(&mut self, up: bool) {
+    pub(crate) fn set_up(&mut self, up: bool) {
         if self.up != up {
             self.up = up;
             self.listeners.iter().for_each(|listener| listener.set_up(up));
@@ -73,7 +73,7 @@ impl Taps {
     }
 
     /// Sounds that listeners were too slow for.
-    pub(super) fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost + self.listeners.iter().map(|listener| listener.state().lost()).sum::<u64>()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 /// Values in a buffer that is used again: when it is dropped, wherever that is, the next sound of the same listener is put into
-/// it.
+/// it. While all buffers are held, another one is made.
 pub struct Block<T: Copy> {
     values: Vec<T>,
     free: Arc<ArrayQueue<Vec<T>>>,

@@ -25,6 +25,9 @@ pub enum ListenError {
     /// Opus cannot be mixed.
     #[error("a mix is PCM: choose `Mode::Pcm`, or listen to Opus without `mix`")]
     MixIsPcm,
+    /// Only a mix can come when nobody speaks.
+    #[error("only a mix is continuous: set `mix` as well, or fill pauses by the timestamps of sounds")]
+    ContinuousIsMix,
 }
 
 /// How listening ended.

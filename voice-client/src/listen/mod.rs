@@ -29,6 +29,8 @@ mod options;
 mod raw;
 mod sound;
 mod state;
+#[cfg(test)]
+mod tests;
 mod utterances;
 mod voice;
 

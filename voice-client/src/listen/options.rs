@@ -68,7 +68,7 @@ pub struct ListenOptions {
     pub continuous: bool,
     /// Begin as if [paused](super::Listener::pause).
     pub paused: bool,
-    /// Sounds that are kept for a slow reader; [`Config::audio_queue`](crate::Config::audio_queue) by default. At most 65,536.
+    /// Sounds that are kept for a slow reader; [`Config::audio_queue`](crate::Config::audio_queue) by default. Brought into 1 to 65,536.
     pub queue: Option<usize>,
 }
 
@@ -100,6 +100,9 @@ impl ListenOptions {
 
     pub(super) fn checked(&self) -> Result<(), ListenError> {
         self.gains.values().try_for_each(|gain| checked_gain(*gain))?;
+        if self.continuous && !self.mix {
+            return Err(ListenError::ContinuousIsMix);
+        }
         self.checked_mode(self.mode)
     }
 

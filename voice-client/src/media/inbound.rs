@@ -33,8 +33,6 @@ const MAX_PEOPLE: usize = 4_096;
 const TRIALS: usize = 3;
 /// How often secrets are looked at that may have had their time.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Frames in a row that no key opened, of anybody, after which the group is taken for lost: a second of one speaker.
-const HOPELESS: u64 = 50;
 
 /// The receiving half of one call's media.
 pub struct Inbound {
@@ -122,7 +120,9 @@ impl Inbound {
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        self.people.name(ssrc, user);
+        if let Some(gone) = self.people.name(ssrc, user) {
+            sink.forget(gone);
+        }
         if self.receiver.knows(ssrc)
             && let Some(decode) = sink.wants(user)
         {
@@ -143,7 +143,9 @@ impl Inbound {
                     (None, Some(of)) if of != user => return Some(packet),
                     (None, None) => {
                         let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
-                        people.name(ssrc, user);
+                        if let Some(gone) = people.name(ssrc, user) {
+                            sink.forget(gone);
+                        }
                         received.opened += 1;
                         Ok(len)
                     }
@@ -332,11 +334,7 @@ impl Inbound {
     /// Whether frames of everybody have been beyond opening for a while: the group's keys are not ours any more. Asks
     /// once per while.
     pub fn poll_hopeless(&mut self) -> bool {
-        let is_lost = self.hope.lost >= HOPELESS;
-        if is_lost {
-            self.hope.lost = 0;
-        }
-        is_lost
+        self.hope.poll_lost()
     }
 
     /// A keepalive ping to send to the voice server.

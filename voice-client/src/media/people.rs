@@ -47,15 +47,19 @@ impl People {
         self.streams.get(&ssrc.0).map(|person| person.user)
     }
 
-    /// Ties a stream to a user.
-    pub(super) fn name(&mut self, ssrc: Ssrc, user: UserId) {
-        if self.user(ssrc) == Some(user) {
-            return;
+    /// Ties a stream to a user. Returns a stream that has to go for it, or that was somebody else's until now.
+    pub(super) fn name(&mut self, ssrc: Ssrc, user: UserId) -> Option<Ssrc> {
+        let known = self.user(ssrc);
+        if known == Some(user) {
+            return None;
         }
-        if self.streams.len() >= MAX_STREAMS {
-            self.streams.pop_first();
-        }
+        let gone = match known {
+            Some(_) => Some(ssrc),
+            None if self.streams.len() >= MAX_STREAMS => self.streams.pop_first().map(|(ssrc, _)| Ssrc(ssrc)),
+            None => None,
+        };
         self.streams.insert(ssrc.0, Person { user, activity: Activity::new(self.sensitivity) });
+        gone
     }
 
     /// Takes out one stream of this user; whether they were speaking in it.
