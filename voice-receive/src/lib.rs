@@ -18,6 +18,7 @@ mod receiver;
 pub mod record;
 mod speaker;
 mod stats;
+mod step;
 mod stream;
 mod stretch;
 

@@ -7,7 +7,8 @@ use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
 use crate::jitter::{Content, Insertion, Jitter, Packet};
 use crate::packet::{self, MAX_PACKET_BYTES};
-use crate::playout::{Moment, Pace, Playout, Source, Step, TICK, duration, samples};
+use crate::playout::{Moment, Pace, Playout, TICK, duration, samples};
+use crate::step::{Source, Step};
 use crate::stretch::MAX_PERIOD;
 use crate::{Config, Decode, Stats};
 
