@@ -288,8 +288,11 @@ impl Playout {
         let contradicted = excess > CONTRADICTION && (!loss || remaining > self.limits.max_concealment);
         let cut = match self.waited {
             waited if loss && !contradicted && waited < TICK => excess.min(waited),
-            // Back to about what the lead was before the wait.
-            waited if loss && !contradicted => in_ticks(excess + TICK / 2).min(in_ticks(waited)),
+            // Back to about what the lead was before the wait, unless the lost audio is there to be played.
+            waited if loss && !contradicted => {
+                let about = if redundant > 0 { 0 } else { TICK / 2 };
+                in_ticks(excess + about).min(in_ticks(waited))
+            }
             _ => in_ticks(excess),
         };
         let cut = cut.min(remaining);
