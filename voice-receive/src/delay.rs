@@ -22,6 +22,8 @@ pub(crate) struct Delay {
     fastest: Fastest,
     histogram: Histogram,
     spike: Spike,
+    /// What a tick needs beyond the first packet that it plays.
+    rest: u32,
     target: u32,
     /// Packets since the quantile was last looked up.
     unseen: u32,
@@ -78,6 +80,7 @@ impl Delay {
             fastest: Fastest::default(),
             histogram: Histogram::new(max),
             spike: Spike::default(),
+            rest: 0,
             target: margin.clamp(min, max),
             unseen: 0,
             usual: 0,
@@ -107,12 +110,13 @@ impl Delay {
         u32::try_from(late.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Takes note of a packet.
-    pub(crate) fn observe(&mut self, now: Instant, time: RtpTime) -> Place {
+    /// Takes note of a packet of so many samples per channel.
+    pub(crate) fn observe(&mut self, now: Instant, time: RtpTime, samples: u32) -> Place {
         let line = self.follow(now, time);
         self.line = Some(line);
         self.fastest.add(line.place + line.taken, line.taken);
         let delay = self.late(line.taken);
+        self.rest = TICK.saturating_sub(samples);
         self.histogram.add(delay);
         self.unseen += 1;
         if self.unseen >= LOOK {
@@ -138,7 +142,7 @@ impl Delay {
 
     fn aim(&mut self) {
         let wanted = self.usual.max(self.spike.height).saturating_add(self.limits.margin);
-        self.target = wanted.clamp(self.limits.min, self.limits.max);
+        self.target = wanted.clamp(self.limits.min, self.limits.max).max(self.rest);
     }
 
     /// The line on which this packet is the last: a new one where it does not follow the one before.
@@ -304,7 +308,7 @@ mod tests {
         /// The next packet, so many microseconds late.
         fn packet(&mut self, micros: u64) -> u128 {
             let now = self.start + Duration::from_micros(u64::from(self.number) * 20_000 + micros);
-            self.delay.observe(now, RtpTime((u32::MAX - 9600).wrapping_add(960 * self.number)));
+            self.delay.observe(now, RtpTime((u32::MAX - 9600).wrapping_add(960 * self.number)), 960);
             self.number += 1;
             u128::from(self.delay.target() / 48)
         }

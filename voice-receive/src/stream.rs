@@ -141,11 +141,11 @@ impl Stream {
             }
             Insertion::Stored => {}
         }
-        if matches!(packet.content, Content::Audio { .. }) {
+        if let Content::Audio { samples, .. } = packet.content {
             if self.playout.is_over() {
                 self.delay.restart();
             }
-            let place = self.delay.observe(arrival, time);
+            let place = self.delay.observe(arrival, time, samples);
             if !matches!(insertion, Insertion::Late { .. }) {
                 self.jitter.set_place(seq, place);
                 self.playout.stored();

@@ -1,10 +1,10 @@
 use std::f32::consts::TAU;
 use std::time::Duration;
 
-use voice_model::FRAME;
+use voice_model::{FRAME, RtpTime, Seq};
 use voice_receive::{Config, Decode, Kind, Latency, Preset};
 
-use crate::script::Tone;
+use crate::script::{SSRC, Script, Tone};
 use crate::world::{Link, World};
 
 const CLEAN: Link = Link { jitter: Duration::ZERO, burst: None, duplicates: 0, drift: 0 };
@@ -298,5 +298,39 @@ fn redundancy_is_worth_a_packet_of_delay_but_not_in_a_hurry() {
         assert!(mix.concealed <= 960, "{phase}: {stats:?}");
         let (world, ..) = lose_one(&packets, Preset::LowLatency, millis(phase));
         assert_eq!(world.mix().fec + world.mix().concealed, 960, "{phase}");
+    }
+}
+
+#[test]
+fn a_clean_link_makes_up_nothing_whatever_the_length_of_packets_and_the_phase() {
+    for samples in [120, 480, 960, 1920, 2880, 5760] {
+        let mut tone = Tone::new(300.0);
+        let packets: Vec<_> = (0..48_000 / samples).map(|_| tone.packet(samples)).collect();
+        for preset in [Preset::LowLatency, Preset::Balanced, Preset::Recording] {
+            for phase in [0, 1, 5, 9, 11, 16, 19] {
+                let mut script = Script::new(Config::preset(preset));
+                let (start, mut sent) = (script.now, 0);
+                for tick in 0..70 {
+                    let now = start + FRAME * tick + millis(phase);
+                    while sent < packets.len() {
+                        // A packet is sent when its last sample has been spoken.
+                        let at = start + Duration::from_micros((sent + 1) as u64 * samples as u64 * 1000 / 48);
+                        if at > now {
+                            break;
+                        }
+                        let time = RtpTime((sent * samples) as u32);
+                        script.receiver.push(at, SSRC, Seq(sent as u16), time, &packets[sent]);
+                        sent += 1;
+                    }
+                    if sent < packets.len() {
+                        script.tick_at(now);
+                    }
+                }
+                let stats = script.stats();
+                let about = format!("{samples} samples, {preset:?}, {phase} ms: {stats:?}");
+                assert_eq!((stats.concealed_samples, stats.late, stats.accelerated_samples), (0, 0, 0), "{about}");
+                assert!(script.mix().received > 30 * 960, "{about}");
+            }
+        }
     }
 }
