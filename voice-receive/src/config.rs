@@ -8,7 +8,8 @@ use voice_model::FRAME;
 pub struct Config {
     /// Least target delay, see [`covered`](Self::covered). Balanced: none, at most 2 s.
     pub min_delay: Duration,
-    /// Greatest target delay. Balanced: 240 ms, at least `min_delay`, at most 2 s.
+    /// Greatest target delay. Balanced: 240 ms, at least `min_delay`, at most 2 s. Packets
+    /// shorter than a tick are waited for until they fill one all the same.
     pub max_delay: Duration,
     /// How many of 1,000 packets the target delay is to wait for: it follows what the latest packets took longer than the
     /// fastest of the last 2 s. Balanced: 970, at most 1,000.

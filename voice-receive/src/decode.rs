@@ -4,7 +4,7 @@ use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, Seq};
 
 use crate::codec::Codec;
 use crate::heard::{Kind, Mix};
-use crate::playout::{Source, Step};
+use crate::step::{Source, Step};
 use crate::stretch::{self, MAX_PERIOD};
 
 /// Smallest stretch that libopus conceals: 2.5 ms.
@@ -24,6 +24,8 @@ pub(crate) struct Decoder {
     stretches: VecDeque<Stretch>,
     /// Samples per channel.
     longest_concealment: u32,
+    /// Of the last sample: less than 1 where concealment has faded.
+    gain: f32,
 }
 
 /// Samples of one origin.
@@ -62,6 +64,7 @@ impl Decoder {
             len: 0,
             stretches: VecDeque::with_capacity(128),
             longest_concealment: longest_concealment.max(1),
+            gain: 1.0,
         }
     }
 
@@ -81,6 +84,7 @@ impl Decoder {
     /// Forgets the stream so far.
     pub(crate) fn reset(&mut self) {
         self.len = 0;
+        self.gain = 1.0;
         self.stretches.clear();
         if let Some(codec) = &mut self.codec {
             codec.reset();
@@ -105,6 +109,9 @@ impl Decoder {
             }
             Source::Dred { of, before, .. } if self.recall(of, packet, before, samples) => kind = Kind::Dred,
             Source::Concealment { run } | Source::Dred { run, .. } => self.conceal(samples, run),
+        }
+        if self.gain < 1.0 && !matches!(kind, Kind::Concealed | Kind::Silence) {
+            self.rise(samples);
         }
         self.len += samples;
         let (seq, still) = (step.source.seq(), step.moves == 0);
@@ -227,13 +234,24 @@ impl Decoder {
         let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
         let made_up = self.codec.as_mut().and_then(|codec| codec.decode(&[], &mut self.pcm[start..end], false));
         let longest = self.longest_concealment as f32;
+        let gain = |past: f32| (2.0 * (1.0 - past / longest)).clamp(0.0, 1.0);
+        self.gain = gain(run as f32 + samples as f32);
         let tail = self.tail(samples);
         if made_up.is_none() {
             tail.fill(0.0);
         }
         for (offset, sample) in tail.chunks_exact_mut(CHANNELS).enumerate() {
-            let past = run as f32 + offset as f32;
-            let gain = (2.0 * (1.0 - past / longest)).clamp(0.0, 1.0);
+            let gain = gain(run as f32 + offset as f32);
+            sample.iter_mut().for_each(|channel| *channel *= gain);
+        }
+    }
+
+    /// Leads from faded concealment to what follows.
+    fn rise(&mut self, samples: usize) {
+        let gain = std::mem::replace(&mut self.gain, 1.0);
+        let length = samples.min(QUANTUM);
+        for (offset, sample) in self.tail(length).chunks_exact_mut(CHANNELS).enumerate() {
+            let gain = gain + (1.0 - gain) * offset as f32 / length as f32;
             sample.iter_mut().for_each(|channel| *channel *= gain);
         }
     }

@@ -22,6 +22,7 @@ mod rendered;
 mod speaker;
 pub mod speech;
 mod stats;
+mod step;
 mod stream;
 mod stretch;
 

@@ -81,7 +81,7 @@ impl Receiver {
 
     /// Takes out the speakers that a [`tick`](Self::tick) at `now` would tick, in the order of SSRCs, and appends them to
     /// `due`, so that they can be ticked elsewhere. To be given back afterwards; one that is still away at the next tick
-    /// misses it.
+    /// misses it, and one that never comes back is to be [forgotten](Self::forget).
     pub fn take_due(&mut self, now: Instant, due: &mut Vec<Speaker>) {
         for seat in &mut self.seats {
             if let Some(speaker) = seat.speaker.take_if(|speaker| !speaker.is_idle()) {
@@ -90,6 +90,7 @@ impl Receiver {
             }
         }
         self.schedule(now);
+        self.rest();
     }
 
     /// Puts speakers back and does to them what happened in the meantime. Ends the tick that

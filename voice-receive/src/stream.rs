@@ -7,7 +7,8 @@ use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
 use crate::jitter::{Content, Insertion, Jitter, Packet};
 use crate::packet::{self, MAX_PACKET_BYTES};
-use crate::playout::{Moment, Pace, Playout, Source, Step, TICK, duration, samples};
+use crate::playout::{Moment, Pace, Playout, TICK, duration, samples};
+use crate::step::{Source, Step};
 use crate::stretch::MAX_PERIOD;
 use crate::{Config, Decode, Stats};
 
@@ -140,11 +141,11 @@ impl Stream {
             }
             Insertion::Stored => {}
         }
-        if matches!(packet.content, Content::Audio { .. }) {
+        if let Content::Audio { samples, .. } = packet.content {
             if self.playout.is_over() {
                 self.delay.restart();
             }
-            let place = self.delay.observe(arrival, time);
+            let place = self.delay.observe(arrival, time, samples);
             if !matches!(insertion, Insertion::Late { .. }) {
                 self.jitter.set_place(seq, place);
                 self.playout.stored();

@@ -1,10 +1,10 @@
 use std::f32::consts::TAU;
 use std::time::Duration;
 
-use voice_model::FRAME;
+use voice_model::{FRAME, RtpTime, Seq};
 use voice_receive::{Config, Decode, Kind, Latency, Preset};
 
-use crate::script::Tone;
+use crate::script::{SSRC, Script, Tone};
 use crate::world::{Link, World};
 
 const CLEAN: Link = Link { jitter: Duration::ZERO, burst: None, duplicates: 0, drift: 0 };
@@ -138,6 +138,7 @@ fn clocks_that_drift_apart_in_speech_without_a_pause_change_nothing() {
             _ => (stats.expanded_samples + stats.held_samples, stats.accelerated_samples),
         };
         assert!((1_500..4_500).contains(&(most - least)), "{drift}: {stats:?}");
+        assert!(drift > 0 || stats.expanded_samples > 0, "{stats:?}");
     }
 }
 
@@ -250,5 +251,86 @@ fn what_is_received_is_where_its_timestamp_says() {
             }
         }
         assert!(compared > 150, "seed {seed}: {compared}");
+    }
+}
+
+/// One packet of 100 is lost; returns what was heard, and the delay before and after.
+fn lose_one(packets: &[Vec<u8>], preset: Preset, phase: Duration) -> (World, Duration, Duration) {
+    let mut world = World::new(Config::preset(preset), 1);
+    for number in 0..100_u32 {
+        if number == 50 {
+            world.lose();
+        } else {
+            world.send(&CLEAN, number, Some(number as usize));
+        }
+    }
+    (100..105).for_each(|number| world.send(&CLEAN, number, None));
+    world.run(packets, phase, FRAME * 48);
+    let before = world.script.stats().depth;
+    world.run(packets, phase, FRAME * 60);
+    let after = world.script.stats().depth;
+    world.run(packets, phase, FRAME * 120);
+    (world, before, after)
+}
+
+#[test]
+fn case_08_holds_whatever_the_phase_and_the_delay() {
+    let packets = Tone::new(440.0).packets(50);
+    for preset in [Preset::LowLatency, Preset::Balanced, Preset::Recording] {
+        for phase in 0..20 {
+            let (world, before, after) = lose_one(&packets, preset, millis(phase));
+            let (stats, mix) = (world.script.stats(), world.mix());
+            let about = format!("{preset:?}, {phase} ms: {stats:?}");
+            assert_eq!((mix.received, mix.concealed, stats.lost), (99 * 960, 960, 1), "{about}");
+            assert_eq!(before, after, "{about}");
+            assert_eq!(stats.longest_gap, if stats.held_samples > 0 { FRAME } else { stats.longest_gap }, "{about}");
+        }
+    }
+}
+
+#[test]
+fn redundancy_is_worth_a_packet_of_delay_but_not_in_a_hurry() {
+    let packets = Tone::redundant(200.0).packets(50);
+    for phase in 0..20 {
+        let (world, ..) = lose_one(&packets, Preset::Balanced, millis(phase));
+        let (stats, mix) = (world.script.stats(), world.mix());
+        assert_eq!((mix.fec, u64::from(mix.concealed)), (960, stats.held_samples), "{phase}: {stats:?}");
+        assert!(mix.concealed <= 960, "{phase}: {stats:?}");
+        let (world, ..) = lose_one(&packets, Preset::LowLatency, millis(phase));
+        assert_eq!(world.mix().fec + world.mix().concealed, 960, "{phase}");
+    }
+}
+
+#[test]
+fn a_clean_link_makes_up_nothing_whatever_the_length_of_packets_and_the_phase() {
+    for samples in [120, 480, 960, 1920, 2880, 5760] {
+        let mut tone = Tone::new(300.0);
+        let packets: Vec<_> = (0..48_000 / samples).map(|_| tone.packet(samples)).collect();
+        for preset in [Preset::LowLatency, Preset::Balanced, Preset::Recording] {
+            for phase in [0, 1, 5, 9, 11, 16, 19] {
+                let mut script = Script::new(Config::preset(preset));
+                let (start, mut sent) = (script.now, 0);
+                for tick in 0..70 {
+                    let now = start + FRAME * tick + millis(phase);
+                    while sent < packets.len() {
+                        // A packet is sent when its last sample has been spoken.
+                        let at = start + Duration::from_micros((sent + 1) as u64 * samples as u64 * 1000 / 48);
+                        if at > now {
+                            break;
+                        }
+                        let time = RtpTime((sent * samples) as u32);
+                        script.receiver.push(at, SSRC, Seq(sent as u16), time, &packets[sent]);
+                        sent += 1;
+                    }
+                    if sent < packets.len() {
+                        script.tick_at(now);
+                    }
+                }
+                let stats = script.stats();
+                let about = format!("{samples} samples, {preset:?}, {phase} ms: {stats:?}");
+                assert_eq!((stats.concealed_samples, stats.late, stats.accelerated_samples), (0, 0, 0), "{about}");
+                assert!(script.mix().received > 30 * 960, "{about}");
+            }
+        }
     }
 }
