@@ -237,7 +237,9 @@ impl Inbound {
             return;
         };
         self.vitals.opened();
-        self.reports.heard(now, header.ssrc, header.seq, header.time);
+        if header.payload_type == rtp::AUDIO {
+            self.reports.heard(now, header.ssrc, header.seq, header.time);
+        }
         let words = rtp::extension_words(packet, &header);
         let profile = rtp::profile(packet, &header).filter(|profile| *profile == rtp::ONE_BYTE_PROFILE);
         let plaintext = packet.get_mut(header.clear_len()..end).unwrap_or_default();
