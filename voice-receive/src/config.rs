@@ -34,6 +34,24 @@ pub struct Config {
     pub max_packets: usize,
     /// What comes out of a speaker for whom nothing else is [set](crate::Receiver::set_decode). Default PCM.
     pub decode: Decode,
+    /// What the deep networks of libopus do. Default nothing: every decoder grows from 27 to about 200 KiB with them.
+    #[cfg(feature = "deep")]
+    pub deep: Deep,
+}
+
+/// Deep networks of libopus 1.6, of which each step includes the ones before it.
+#[cfg(feature = "deep")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Deep {
+    /// None.
+    #[default]
+    Off,
+    /// Lost packets are concealed by a network, and brought back from the deep redundancy (DRED) of a later packet where
+    /// it has any.
+    Concealment,
+    /// Speech of low bit rates (SILK) is enhanced as well (OSCE): several times the work for every packet.
+    Enhancement,
 }
 
 /// What a speaker gives out.
@@ -90,6 +108,8 @@ impl Default for Config {
             max_speakers: 256,
             max_packets: 128,
             decode: Decode::Pcm,
+            #[cfg(feature = "deep")]
+            deep: Deep::Off,
         }
     }
 }
@@ -156,6 +176,26 @@ impl Config {
         max_packets: usize,
         /// Sets [`decode`](Self#structfield.decode).
         decode: Decode,
+    }
+
+    /// Sets [`deep`](Self#structfield.deep).
+    #[cfg(feature = "deep")]
+    #[must_use]
+    pub fn deep(mut self, deep: Deep) -> Self {
+        self.deep = deep;
+        self
+    }
+
+    /// Of libopus' decoders.
+    pub(crate) fn complexity(&self) -> u8 {
+        #[cfg(feature = "deep")]
+        return match self.deep {
+            Deep::Off => 0,
+            Deep::Concealment => 5,
+            Deep::Enhancement => 10,
+        };
+        #[cfg(not(feature = "deep"))]
+        0
     }
 
     /// The same settings, each inside its range.

@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
 
-use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE, Seq};
+use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, Seq};
 
+use crate::codec::Codec;
 use crate::heard::{Kind, Mix};
-use crate::playout::{Source, Step};
+use crate::step::{Source, Step};
 use crate::stretch::{self, MAX_PERIOD};
 
 /// Smallest stretch that libopus conceals: 2.5 ms.
@@ -15,7 +16,7 @@ const CAPACITY: usize = FRAME_SAMPLES + 2 * MAX_PERIOD + MAX_PACKET_SAMPLES + MA
 /// The Opus decoder of one speaker and the audio that it is ahead of the ticks.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    opus: Option<opus::Decoder>,
+    codec: Option<Codec>,
     /// Interleaved; the first `len * CHANNELS` are decoded.
     pcm: Box<[f32]>,
     /// Samples per channel.
@@ -23,6 +24,8 @@ pub(crate) struct Decoder {
     stretches: VecDeque<Stretch>,
     /// Samples per channel.
     longest_concealment: u32,
+    /// Of the last sample: less than 1 where concealment has faded.
+    gain: f32,
 }
 
 /// Samples of one origin.
@@ -54,13 +57,14 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Decoder {
-    pub(crate) fn new(longest_concealment: u32) -> Self {
+    pub(crate) fn new(longest_concealment: u32, complexity: u8) -> Self {
         Self {
-            opus: opus::Decoder::new(SAMPLE_RATE, opus::Channels::Stereo).ok(),
+            codec: Codec::new(complexity),
             pcm: vec![0.0; CAPACITY * CHANNELS].into(),
             len: 0,
             stretches: VecDeque::with_capacity(128),
             longest_concealment: longest_concealment.max(1),
+            gain: 1.0,
         }
     }
 
@@ -80,10 +84,10 @@ impl Decoder {
     /// Forgets the stream so far.
     pub(crate) fn reset(&mut self) {
         self.len = 0;
+        self.gain = 1.0;
         self.stretches.clear();
-        if let Some(opus) = &mut self.opus {
-            // Cannot fail on a decoder that was made; if it did, the next packet would only sound wrong at its start.
-            let _ = opus.reset_state();
+        if let Some(codec) = &mut self.codec {
+            codec.reset();
         }
     }
 
@@ -103,7 +107,11 @@ impl Decoder {
                 kind = Kind::Concealed;
                 self.conceal(samples, 0);
             }
-            Source::Concealment { run } => self.conceal(samples, run),
+            Source::Dred { of, before, .. } if self.recall(of, packet, before, samples) => kind = Kind::Dred,
+            Source::Concealment { run } | Source::Dred { run, .. } => self.conceal(samples, run),
+        }
+        if self.gain < 1.0 && !matches!(kind, Kind::Concealed | Kind::Silence) {
+            self.rise(samples);
         }
         self.len += samples;
         let (seq, still) = (step.source.seq(), step.moves == 0);
@@ -203,12 +211,19 @@ impl Decoder {
     /// Decodes a packet, or its redundancy, and drops the first `cut` samples per channel; false when it does not
     /// give `samples` more.
     fn decode(&mut self, packet: &[u8], samples: usize, cut: usize, redundancy: bool) -> bool {
-        let Some(opus) = &mut self.opus else { return false };
+        let Some(codec) = &mut self.codec else { return false };
         let start = self.len * CHANNELS;
         let whole = start..start + (cut + samples) * CHANNELS;
-        let decoded = opus.decode_float(packet, &mut self.pcm[whole.clone()], redundancy);
+        let decoded = codec.decode(packet, &mut self.pcm[whole.clone()], redundancy);
         self.pcm.copy_within(start + cut * CHANNELS..whole.end, start);
-        decoded.is_ok_and(|decoded| decoded == cut + samples)
+        decoded == Some(cut + samples)
+    }
+
+    /// Brings back `samples` that began `before` the packet, from what it says about them.
+    fn recall(&mut self, seq: Seq, packet: &[u8], before: u32, samples: usize) -> bool {
+        let start = self.len * CHANNELS;
+        let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
+        self.codec.as_mut().is_some_and(|codec| codec.recall(seq, packet, before, &mut self.pcm[start..end]))
     }
 
     /// Makes up `samples`, `run` after the last that were decoded, fading out over the second half of the longest
@@ -217,15 +232,26 @@ impl Decoder {
         let start = self.len * CHANNELS;
         // libopus fills all that it is given, in whole quanta: what exceeds the gap is overwritten by what comes next.
         let end = start + samples.next_multiple_of(QUANTUM) * CHANNELS;
-        let made_up = self.opus.as_mut().and_then(|opus| opus.decode_float(&[], &mut self.pcm[start..end], false).ok());
+        let made_up = self.codec.as_mut().and_then(|codec| codec.decode(&[], &mut self.pcm[start..end], false));
         let longest = self.longest_concealment as f32;
+        let gain = |past: f32| (2.0 * (1.0 - past / longest)).clamp(0.0, 1.0);
+        self.gain = gain(run as f32 + samples as f32);
         let tail = self.tail(samples);
         if made_up.is_none() {
             tail.fill(0.0);
         }
         for (offset, sample) in tail.chunks_exact_mut(CHANNELS).enumerate() {
-            let past = run as f32 + offset as f32;
-            let gain = (2.0 * (1.0 - past / longest)).clamp(0.0, 1.0);
+            let gain = gain(run as f32 + offset as f32);
+            sample.iter_mut().for_each(|channel| *channel *= gain);
+        }
+    }
+
+    /// Leads from faded concealment to what follows.
+    fn rise(&mut self, samples: usize) {
+        let gain = std::mem::replace(&mut self.gain, 1.0);
+        let length = samples.min(QUANTUM);
+        for (offset, sample) in self.tail(length).chunks_exact_mut(CHANNELS).enumerate() {
+            let gain = gain + (1.0 - gain) * offset as f32 / length as f32;
             sample.iter_mut().for_each(|channel| *channel *= gain);
         }
     }

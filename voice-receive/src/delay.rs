@@ -65,7 +65,7 @@ struct Line {
 const JUMP: u64 = SAMPLE_RATE as u64;
 
 /// Between looks at the histogram, in packets.
-const LOOK: u32 = 8;
+const LOOK: u32 = 16;
 
 impl Delay {
     pub(crate) fn new(config: &Config) -> Self {
@@ -161,9 +161,8 @@ impl Delay {
 /// From `start` to `now`, which may be before it.
 fn passed(start: Instant, now: Instant) -> i64 {
     let samples = |duration: Duration| {
-        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
-        let (millis, rest) = (nanos / 1_000_000, nanos % 1_000_000);
-        millis * 48 + rest * 48 / 1_000_000
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).min(1 << 40);
+        seconds * i64::from(SAMPLE_RATE) + i64::from(duration.subsec_nanos()) * 6 / 125_000
     };
     match now.checked_duration_since(start) {
         Some(after) => samples(after),
@@ -205,8 +204,10 @@ impl Fastest {
 #[derive(Debug)]
 struct Histogram {
     buckets: [f32; BUCKETS],
-    /// Samples in a bucket, but for the first.
-    width: u32,
+    /// The highest that counts.
+    top: usize,
+    /// Samples in a bucket, but for the first, as a power of two.
+    shift: u32,
     /// What the next packet counts. It grows instead of all others shrinking.
     weight: f32,
     total: f32,
@@ -217,35 +218,38 @@ const BUCKETS: usize = 128;
 /// Delays up to half a millisecond are none.
 const NOISE: u32 = SAMPLE_RATE / 2000;
 
-/// By which a packet counts less than the one after it: by half in seven seconds.
-const FORGET: f32 = 0.998;
+/// By which a packet counts more than the one before it: twice as much in seven seconds.
+const GROW: f32 = 1.002;
 
 impl Histogram {
     fn new(longest: u32) -> Self {
-        // 2.5 ms, which is finer than any tick, or what it takes to cover the longest.
-        let width = (longest / (BUCKETS as u32 - 2)).max(120);
-        Self { buckets: [0.0; BUCKETS], width, weight: 1.0, total: 0.0 }
+        // 2.7 ms, which is finer than any tick, or what it takes to cover the longest.
+        let width = longest.div_ceil(BUCKETS as u32 - 2).max(128).next_power_of_two();
+        Self { buckets: [0.0; BUCKETS], top: 0, shift: width.ilog2(), weight: 1.0, total: 0.0 }
     }
 
     fn add(&mut self, delay: u32) {
-        let bucket = delay.saturating_sub(NOISE).div_ceil(self.width) as usize;
-        self.buckets[bucket.min(BUCKETS - 1)] += self.weight;
+        let past = delay.saturating_sub(NOISE);
+        let bucket = ((past >> self.shift) as usize + usize::from(past > 0)).min(BUCKETS - 1);
+        self.buckets[bucket] += self.weight;
+        self.top = self.top.max(bucket);
         self.total += self.weight;
-        self.weight /= FORGET;
+        self.weight *= GROW;
         if self.weight > 1e6 {
             self.buckets.iter_mut().for_each(|bucket| *bucket /= self.weight);
             self.total /= self.weight;
             self.weight = 1.0;
+            self.top = self.buckets.iter().rposition(|bucket| *bucket > 1e-3).unwrap_or(0);
         }
     }
 
     /// The delay that all but `tail` of the packets keep within.
     fn quantile(&self, tail: f32) -> u32 {
         let mut left = tail * self.total;
-        for (bucket, weight) in self.buckets.iter().enumerate().skip(1).rev() {
-            left -= weight;
+        for bucket in (1..=self.top).rev() {
+            left -= self.buckets[bucket];
             if left < 0.0 {
-                return NOISE + bucket as u32 * self.width;
+                return NOISE + ((bucket as u32) << self.shift);
             }
         }
         0

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "deep"), forbid(unsafe_code))]
+#![cfg_attr(feature = "deep", deny(unsafe_code))]
 
 mod away;
+mod codec;
 mod config;
 pub mod convert;
 mod decode;
+#[cfg(feature = "deep")]
+mod deep;
 mod delay;
 mod heard;
 mod jitter;
@@ -16,9 +20,12 @@ mod receiver;
 pub mod record;
 mod speaker;
 mod stats;
+mod step;
 mod stream;
 mod stretch;
 
+#[cfg(feature = "deep")]
+pub use config::Deep;
 pub use config::{Config, Decode, Preset};
 pub use heard::{Heard, Kind, Mix};
 pub use latency::Latency;

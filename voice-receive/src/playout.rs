@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
-use voice_model::{FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE, Seq};
+use voice_model::{FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE};
 
 use crate::delay::Delay;
-use crate::heard::Kind;
 use crate::jitter::{Head, Jitter};
+use crate::step::{Source, Step};
 use crate::{Config, Stats, packet};
 
 /// Decides what one speaker plays next. A spurt of talk goes
@@ -51,39 +51,6 @@ enum State {
     Playing,
 }
 
-/// A stretch of the stream.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Step {
-    /// Timestamp of the first sample.
-    pub(crate) time: RtpTime,
-    /// Samples per channel to play; more than asked for only when they come from a packet. May be none.
-    pub(crate) samples: u32,
-    /// Samples per channel by which the stream moves on: as many, or none while a packet is waited for, or more where
-    /// what was made up while waiting stands for a lost packet.
-    pub(crate) moves: u32,
-    pub(crate) source: Source,
-}
-
-/// Where the samples of a step come from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Source {
-    /// This packet, without its first `cut` samples, which are past.
-    Packet {
-        seq: Seq,
-        cut: u32,
-        quiet: bool,
-    },
-    /// The copy that this packet carries of the audio before it.
-    Redundancy {
-        of: Seq,
-    },
-    /// What came before, `run` samples ago.
-    Concealment {
-        run: u32,
-    },
-    Silence,
-}
-
 /// Whether what is decoded should be played as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pace {
@@ -100,6 +67,8 @@ pub(crate) struct Moment {
     pub(crate) now: Instant,
     /// Lost packets are to be looked for in the packets after them.
     pub(crate) recover: bool,
+    /// And in the deep redundancy of those.
+    pub(crate) recall: bool,
 }
 
 /// A gap that would make the delay longer than the target by more than this did not take place: the arrivals contradict
@@ -111,25 +80,6 @@ const LONGEST_GAP: i32 = 60 * SAMPLE_RATE as i32;
 
 /// How much longer than the target the delay must be, beyond a tick, before speech is made faster.
 const TOLERANCE: u32 = SAMPLE_RATE / 200;
-
-impl Source {
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Self::Packet { quiet: false, .. } => Kind::Received,
-            Self::Redundancy { .. } => Kind::Fec,
-            Self::Concealment { .. } => Kind::Concealed,
-            Self::Packet { quiet: true, .. } | Self::Silence => Kind::Silence,
-        }
-    }
-
-    /// The packet that it needs.
-    pub(crate) fn seq(&self) -> Option<Seq> {
-        match *self {
-            Self::Packet { seq, .. } | Self::Redundancy { of: seq } => Some(seq),
-            Self::Concealment { .. } | Self::Silence => None,
-        }
-    }
-}
 
 impl Playout {
     pub(crate) fn new(config: &Config) -> Self {
@@ -338,8 +288,11 @@ impl Playout {
         let contradicted = excess > CONTRADICTION && (!loss || remaining > self.limits.max_concealment);
         let cut = match self.waited {
             waited if loss && !contradicted && waited < TICK => excess.min(waited),
-            // Back to about what the lead was before the wait.
-            waited if loss && !contradicted => in_ticks(excess + TICK / 2).min(in_ticks(waited)),
+            // Back to about what the lead was before the wait, unless the lost audio is there to be played.
+            waited if loss && !contradicted => {
+                let about = if redundant > 0 { 0 } else { TICK / 2 };
+                in_ticks(excess + about).min(in_ticks(waited))
+            }
             _ => in_ticks(excess),
         };
         let cut = cut.min(remaining);
@@ -365,6 +318,10 @@ impl Playout {
             return Some(self.advance(redundant, Source::Redundancy { of: head.packet.seq }));
         }
         let before = if redundant < remaining { remaining - redundant } else { remaining };
+        if moment.recall {
+            let source = Source::Dred { of: head.packet.seq, before: remaining, run: self.run };
+            return Some(self.advance(need.min(before), source));
+        }
         Some(self.conceal(need.min(before)))
     }
 

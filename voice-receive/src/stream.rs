@@ -7,7 +7,8 @@ use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
 use crate::jitter::{Content, Insertion, Jitter, Packet};
 use crate::packet::{self, MAX_PACKET_BYTES};
-use crate::playout::{Moment, Pace, Playout, Source, Step, TICK, duration, samples};
+use crate::playout::{Moment, Pace, Playout, TICK, duration, samples};
+use crate::step::{Source, Step};
 use crate::stretch::MAX_PERIOD;
 use crate::{Config, Decode, Stats};
 
@@ -25,6 +26,8 @@ pub(crate) struct Stream {
     ahead: u32,
     /// In samples per channel.
     longest_concealment: u32,
+    /// Of the decoder; above 0 it conceals deeply.
+    complexity: u8,
     /// By so many samples per channel may play-out be made faster or slower now; `None` where it may not at all.
     allowance: Option<u32>,
     last: Option<(Instant, RtpTime)>,
@@ -44,6 +47,7 @@ impl Stream {
             decoder: None,
             ahead: 0,
             longest_concealment: samples(config.max_concealment),
+            complexity: config.complexity(),
             allowance: config.stretch.then_some(0),
             last: None,
             spread: 0.0,
@@ -165,7 +169,7 @@ impl Stream {
     pub(crate) fn tick(&mut self, now: Instant, deliver: &mut dyn FnMut(Heard<'_>)) {
         if self.playout.begin(now, self.ahead(), &self.delay, &mut self.jitter, &mut self.stats) {
             if self.decode.pcm() && self.decoder.is_none() {
-                let mut decoder = Decoder::new(self.longest_concealment);
+                let mut decoder = Decoder::new(self.longest_concealment, self.complexity);
                 // What was given out as packets is not heard again.
                 decoder.skip(self.playout.cursor(), std::mem::take(&mut self.ahead));
                 self.decoder = Some(decoder);
@@ -182,7 +186,7 @@ impl Stream {
 
     /// Makes the next stretch, of which `need` samples per channel are wanted.
     fn step(&mut self, now: Instant, need: u32, deliver: &mut dyn FnMut(Heard<'_>)) {
-        let moment = Moment { now, recover: self.decode.pcm() };
+        let moment = Moment { now, recover: self.decode.pcm(), recall: self.decode.pcm() && self.complexity > 0 };
         let step = self.playout.step(moment, need, &mut self.delay, &mut self.jitter, &mut self.stats);
         self.give_packet(&step, deliver);
         let packet = step.source.seq().map_or(&[][..], |seq| self.jitter.bytes(seq));
@@ -232,8 +236,10 @@ impl Stream {
         }
         let (seq, packet, kind) = match step.source {
             Source::Packet { seq, .. } => (Some(seq), self.jitter.bytes(seq), step.source.kind()),
-            Source::Redundancy { .. } => (None, &[][..], Kind::Concealed),
-            Source::Concealment { .. } | Source::Silence => (None, &[][..], step.source.kind()),
+            Source::Redundancy { .. } | Source::Dred { .. } | Source::Concealment { .. } => {
+                (None, &[][..], Kind::Concealed)
+            }
+            Source::Silence => (None, &[][..], Kind::Silence),
         };
         self.stats.frames += u64::from(!self.decode.pcm());
         deliver(Heard {

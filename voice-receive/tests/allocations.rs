@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use voice_model::{FRAME, RtpTime, SAMPLE_RATE, Seq, Ssrc};
-use voice_receive::{Config, Receiver};
+use voice_receive::{Config, Decode, Receiver, Speaker};
 
 /// Packets of changing size, some lost, some twice, some out of order.
 fn run(receiver: &mut Receiver, start: Instant, numbers: std::ops::Range<u32>, packets: &[Vec<u8>]) -> u32 {
@@ -51,4 +51,41 @@ fn a_thousand_packets_allocate_nothing() {
     assert_eq!(counted.count_total, 0);
     let concealed: u64 = receiver.speakers().map(|(_, stats)| stats.concealed_samples + stats.fec_samples).sum();
     assert!(concealed > 0, "the schedule loses packets");
+}
+
+/// Bursts that make speech faster, stalls that make it slower, and ticks elsewhere, with packets that come in between.
+fn move_about(receiver: &mut Receiver, start: Instant, numbers: std::ops::Range<u32>, due: &mut Vec<Speaker>) {
+    for number in numbers {
+        let now = start + number * FRAME;
+        receiver.take_due(now, due);
+        // Eight of 100 packets come together, late.
+        let arrived = match number % 100 {
+            50..57 => number..number,
+            57 => number - 7..number + 1,
+            _ => number..number + 1,
+        };
+        for number in arrived {
+            for ssrc in [1, 2, 3] {
+                receiver.push(now, Ssrc(ssrc), Seq(number as u16), RtpTime(960 * number), &TONE);
+            }
+        }
+        due.iter_mut().for_each(|speaker| speaker.tick(now, &mut |_| {}));
+        receiver.give_back(now, due.drain(..));
+    }
+}
+
+/// A packet that sounds the same whenever it is decoded: 20 ms of a SILK frame.
+const TONE: [u8; 8] = [0x48, 0x0B, 0xE4, 0xC1, 0x36, 0xEC, 0xC5, 0x80];
+
+#[test]
+fn stretching_and_moving_allocate_nothing() {
+    #[allow(clippy::disallowed_methods)]
+    let start = Instant::now();
+    let mut receiver = Receiver::new(Config::default().decode(Decode::Both));
+    let mut due = Vec::new();
+    move_about(&mut receiver, start, 0..500, &mut due);
+    let counted = allocation_counter::measure(|| move_about(&mut receiver, start, 500..1500, &mut due));
+    assert_eq!(counted.count_total, 0);
+    let stats = receiver.stats(Ssrc(1)).expect("known");
+    assert!(stats.held_samples > 0 && stats.accelerated_samples > 0, "{stats:?}");
 }

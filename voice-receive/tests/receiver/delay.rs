@@ -138,6 +138,7 @@ fn clocks_that_drift_apart_in_speech_without_a_pause_change_nothing() {
             _ => (stats.expanded_samples + stats.held_samples, stats.accelerated_samples),
         };
         assert!((1_500..4_500).contains(&(most - least)), "{drift}: {stats:?}");
+        assert!(drift > 0 || stats.expanded_samples > 0, "{stats:?}");
     }
 }
 
@@ -250,5 +251,52 @@ fn what_is_received_is_where_its_timestamp_says() {
             }
         }
         assert!(compared > 150, "seed {seed}: {compared}");
+    }
+}
+
+/// One packet of 100 is lost; returns what was heard, and the delay before and after.
+fn lose_one(packets: &[Vec<u8>], preset: Preset, phase: Duration) -> (World, Duration, Duration) {
+    let mut world = World::new(Config::preset(preset), 1);
+    for number in 0..100_u32 {
+        if number == 50 {
+            world.lose();
+        } else {
+            world.send(&CLEAN, number, Some(number as usize));
+        }
+    }
+    (100..105).for_each(|number| world.send(&CLEAN, number, None));
+    world.run(packets, phase, FRAME * 48);
+    let before = world.script.stats().depth;
+    world.run(packets, phase, FRAME * 60);
+    let after = world.script.stats().depth;
+    world.run(packets, phase, FRAME * 120);
+    (world, before, after)
+}
+
+#[test]
+fn case_08_holds_whatever_the_phase_and_the_delay() {
+    let packets = Tone::new(440.0).packets(50);
+    for preset in [Preset::LowLatency, Preset::Balanced, Preset::Recording] {
+        for phase in 0..20 {
+            let (world, before, after) = lose_one(&packets, preset, millis(phase));
+            let (stats, mix) = (world.script.stats(), world.mix());
+            let about = format!("{preset:?}, {phase} ms: {stats:?}");
+            assert_eq!((mix.received, mix.concealed, stats.lost), (99 * 960, 960, 1), "{about}");
+            assert_eq!(before, after, "{about}");
+            assert_eq!(stats.longest_gap, if stats.held_samples > 0 { FRAME } else { stats.longest_gap }, "{about}");
+        }
+    }
+}
+
+#[test]
+fn redundancy_is_worth_a_packet_of_delay_but_not_in_a_hurry() {
+    let packets = Tone::redundant(200.0).packets(50);
+    for phase in 0..20 {
+        let (world, ..) = lose_one(&packets, Preset::Balanced, millis(phase));
+        let (stats, mix) = (world.script.stats(), world.mix());
+        assert_eq!((mix.fec, u64::from(mix.concealed)), (960, stats.held_samples), "{phase}: {stats:?}");
+        assert!(mix.concealed <= 960, "{phase}: {stats:?}");
+        let (world, ..) = lose_one(&packets, Preset::LowLatency, millis(phase));
+        assert_eq!(world.mix().fec + world.mix().concealed, 960, "{phase}");
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::{ProptestConfig, any, prop, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy};
 use voice_model::{FRAME, RtpTime, SILENCE_FRAME, Seq, Ssrc};
-use voice_receive::{Decode, Kind};
+use voice_receive::{Config, Decode, Kind, Preset};
 
 use crate::script::{Dice, SSRC, Script, Tone, decoded, error, fixed};
 
@@ -85,6 +85,9 @@ enum Operation {
     Pass { micros: u64 },
     Tick,
     Forget { ssrc: u32 },
+    Set { ssrc: u32, decode: Decode },
+    Take,
+    Give,
 }
 
 fn frame() -> impl Strategy<Value = Vec<u8>> {
@@ -105,18 +108,26 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0..3_000_000_u64).prop_map(|micros| Operation::Pass { micros }),
         6 => Just(Operation::Tick),
         1 => (0..5_u32).prop_map(|ssrc| Operation::Forget { ssrc }),
+        1 => (0..5_u32, prop::sample::select(vec![Decode::Off, Decode::Packets, Decode::Pcm, Decode::Both]))
+            .prop_map(|(ssrc, decode)| Operation::Set { ssrc, decode }),
+        1 => Just(Operation::Take),
+        2 => Just(Operation::Give),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever arrives, and however time passes: no panic, frames of 20 ms, bounded memory, and silence in the end.
+    /// Whatever arrives, whatever is wanted, wherever speakers are, and however time passes: no panic, frames of 20 ms,
+    /// bounded memory, and silence in the end.
     #[test]
-    fn anything_may_arrive(operations in prop::collection::vec(operation(), 1..300), packets_mode in any::<bool>()) {
-        let decode = if packets_mode { Decode::Packets } else { Decode::Pcm };
-        let mut script = Script::new(fixed().max_speakers(3).decode(decode));
+    fn anything_may_arrive(
+        operations in prop::collection::vec(operation(), 1..300),
+        preset in prop::sample::select(vec![Preset::LowLatency, Preset::Balanced, Preset::Recording]),
+    ) {
+        let mut script = Script::new(Config::preset(preset).max_speakers(3));
         let (mut seq, mut time) = (Seq(65_500), RtpTime(u32::MAX - 9600));
+        let mut away = Vec::new();
         for operation in operations {
             match operation {
                 Operation::Push { ssrc, seq, time, frame } => {
@@ -130,16 +141,21 @@ proptest! {
                 Operation::Pass { micros } => script.now += Duration::from_micros(micros),
                 Operation::Tick => script.tick(),
                 Operation::Forget { ssrc } => script.receiver.forget(Ssrc(ssrc)),
+                Operation::Set { ssrc, decode } => script.receiver.set_decode(Ssrc(ssrc), decode),
+                Operation::Take => script.receiver.take_due(script.now, &mut away),
+                Operation::Give => script.receiver.give_back(script.now, away.drain(..)),
             }
             assert!(script.receiver.speakers().count() <= 3);
         }
+        script.receiver.give_back(script.now, away);
         script.drain();
+        let hard = Duration::from_millis(if preset == Preset::Recording { 2000 } else { 400 });
         for frame in &script.heard {
-            assert_eq!(frame.pcm.len(), if packets_mode { 0 } else { 1920 });
+            assert!(frame.pcm.is_empty() || frame.pcm.len() == 1920 && frame.packet.is_empty());
             assert!(frame.pcm.iter().all(|sample| sample.is_finite()));
-            assert!(frame.samples >= 1 && frame.samples <= 5760);
-            // The hard limit, and one packet of 120 ms that is being played.
-            assert!(frame.depth <= Duration::from_millis(400 + 120));
+            assert!(frame.samples >= 1);
+            // The hard limit, and two packets of 120 ms that are being played.
+            assert!(frame.depth <= hard + Duration::from_millis(240), "{:?}", frame.depth);
         }
     }
 }

@@ -64,7 +64,12 @@ impl World {
         self.send_at(link, at + Duration::from_nanos(jitter), number, packet);
     }
 
-    /// The same, with a delay of its own.
+    /// Sends a packet that is lost.
+    pub(crate) fn lose(&mut self) {
+        self.seq = self.seq.wrapping_add(1);
+    }
+
+    /// The same as `send`, with a delay of its own.
     pub(crate) fn send_at(&mut self, link: &Link, at: Duration, number: u32, packet: Option<usize>) {
         let seq = self.seq;
         self.seq = seq.wrapping_add(1);
