@@ -47,7 +47,8 @@ pub struct Config {
     pub dialer: Option<Arc<dyn Dialer>>,
     /// Opus encoder settings of new calls.
     pub encoder: EncoderSettings,
-    /// Jitter buffer and decoding of what is received.
+    /// Jitter buffer of what is received. Its `decode` is for who drives [`media`](crate::media) alone: a call decodes what its
+    /// listeners want.
     pub receive: receive::Config,
     /// How often the media path is pinged; mappings in address translators die within about a minute.
     pub keepalive: Duration,

@@ -202,6 +202,8 @@ async fn two_listeners_hear_the_same_user_each_in_its_own_way() {
     assert!(silence.users().is_empty() && silence.f32().len() == 1_920);
     assert_eq!(opus.delivered() + speech.delivered(), 0);
     speech.set_gain(talker.user(), 0.0).unwrap();
+    // Orders and questions are taken one after the other.
+    call.stats().await.unwrap();
     talker.play(Tone::new(440.0, 0.5, None));
     for _ in 0..20 {
         let packet = within(PATIENCE, "a packet", opus.next()).await.unwrap();

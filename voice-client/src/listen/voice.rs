@@ -56,3 +56,49 @@ impl Voice {
 pub(super) fn earlier(time: RtpTime, converter: &Converter) -> RtpTime {
     RtpTime(time.0.wrapping_sub(converter.delay()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: u32 = FRAME_SAMPLES as u32;
+
+    fn hear(voice: &mut Voice, time: u32, level: f32, gain: f32) -> (u32, Vec<f32>) {
+        voice.begin(RtpTime(time), Format::SPEECH);
+        let pcm = [level; FRAME_SAMPLES * CHANNELS];
+        let mut scratch = Vec::new();
+        let pcm = voice.amplify(&pcm, gain, &mut scratch);
+        let (time, pcm) = voice.convert(RtpTime(time), pcm);
+        (time.0, pcm.to_vec())
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_elsewhere_begins_anew() {
+        let mut voice = Voice::new(Ssrc(1), Format::SPEECH);
+        let (time, _) = hear(&mut voice, 240, 0.5, 1.0);
+        assert_eq!(time, 0, "5 ms earlier, which is when it was said");
+        hear(&mut voice, 240 + FRAME, 0.5, 1.0);
+        // A little ahead, as when time is caught up: the filter goes on.
+        let (_, ringing) = hear(&mut voice, 240 + 2 * FRAME + 480, 0.0, 1.0);
+        assert!(ringing[0] > 0.1, "the last 5 ms are still to come");
+        hear(&mut voice, 240 + 3 * FRAME, 0.5, 1.0);
+        let (_, silence) = hear(&mut voice, 1_000_000, 0.0, 4.0);
+        assert!(silence.iter().all(|sample| *sample == 0.0), "nothing of what was");
+        hear(&mut voice, 1_000_000 + FRAME, 0.25, 4.0);
+        let (_, loud) = hear(&mut voice, 1_000_000 + 2 * FRAME, 0.25, 4.0);
+        assert!(loud[100..].iter().all(|sample| (sample - 1.0).abs() < 0.01), "{loud:?}");
+    }
+
+    #[test]
+    fn a_gain_is_reached_within_a_frame_and_at_once_where_a_stream_begins() {
+        let mut voice = Voice::new(Ssrc(1), Format::default());
+        let pcm = [0.5; FRAME_SAMPLES * CHANNELS];
+        let mut scratch = Vec::new();
+        assert!(voice.amplify(&pcm, 0.5, &mut scratch).iter().all(|sample| *sample == 0.25));
+        let ramp = voice.amplify(&pcm, 1.0, &mut scratch).to_vec();
+        assert!(ramp.windows(3).all(|some| some[2] > some[0] && some[2] - some[0] < 0.001));
+        assert!((ramp[0] - 0.25).abs() < 0.001 && ramp[FRAME_SAMPLES * CHANNELS - 1] == 0.5);
+        let same = voice.amplify(&pcm, 1.0, &mut scratch);
+        assert_eq!(same.as_ptr(), pcm.as_ptr(), "nothing to do, nothing copied");
+    }
+}
