@@ -42,6 +42,7 @@ pub struct Recorder<F: Folder> {
     refused: BTreeSet<UserId>,
     paused: bool,
     synced: u64,
+    bytes: u64,
     limit: Option<Limit>,
 }
 
@@ -89,6 +90,7 @@ impl<F: Folder> Recorder<F> {
             refused: BTreeSet::new(),
             paused: false,
             synced: 0,
+            bytes: 0,
             limit: None,
         }
     }
@@ -163,6 +165,7 @@ impl<F: Folder> Recorder<F> {
         let (all, largest) = strips().chain(mix).map(Strip::bytes).fold((0, 0_u64), |(all, largest), (whole, current)| {
             (all + whole, largest.max(current))
         });
+        self.bytes = all;
         shared.parts.weigh(at, largest);
         while shared.parts.turn(watermark) {
             let part = shared.parts.current;
@@ -196,6 +199,16 @@ impl<F: Folder> Recorder<F> {
     /// The next thing that is worth noting, in no strict order of time.
     pub fn poll_note(&mut self) -> Option<Note> {
         self.shared.notes.pop_front()
+    }
+
+    /// Bytes of all files at the last [`tick`](Self::tick).
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many users are recorded.
+    pub fn users(&self) -> usize {
+        self.users.len()
     }
 
     /// Figures so far.

@@ -9,8 +9,8 @@ use crate::packet;
 const MS: i64 = SAMPLE_RATE as i64 / 1000;
 /// The unit of every place: 2.5 ms, the shortest Opus packet, so that any gap can be filled with packets.
 const UNIT: i64 = 120;
-/// How far a track may be off before speech without pause is touched.
-const LIMIT: i64 = 10 * MS;
+/// How far a track may be off before speech without pause is touched: any two are within 20 ms then.
+const LIMIT: i64 = 15 * MS / 2;
 /// The gap of a lost packet is exact as long as the track is off by no more than this.
 const CALM: i64 = 5 * MS;
 /// A gap longer than this is no loss that could be concealed, whatever is missing.
@@ -97,7 +97,7 @@ pub enum Correction {
 /// Places the packets of one user on the time line of a recording: sorted, by RTP timestamp, anchored by arrival.
 ///
 /// Packets wait for `window` of arrivals, so that late ones find their place and the fastest one says where the track
-/// is. Drift of the sender's clock is corrected in pauses, and in speech without pauses once it exceeds 10 ms.
+/// is. Drift of the sender's clock is corrected in pauses, and in speech without pauses once it exceeds 7.5 ms.
 #[derive(Debug)]
 pub struct Track {
     window: Window,

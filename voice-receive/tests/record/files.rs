@@ -136,3 +136,17 @@ pub(crate) fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
     }
     all
 }
+
+/// The samples of a FLAC file, decoded by symphonia, interleaved.
+pub(crate) fn flac(file: Vec<u8>) -> Vec<i16> {
+    use voice_mixer::{Chunk, Source, file::Bytes};
+    let (mut source, mut chunk, mut samples) = (Bytes::new(file), Chunk::new(), Vec::new());
+    source.open().expect("a FLAC file");
+    loop {
+        chunk.clear();
+        if !source.read(&mut chunk).expect("a whole file") {
+            return samples;
+        }
+        samples.extend(chunk.samples().iter().map(|value| (value * 32_768.0).round() as i16));
+    }
+}
