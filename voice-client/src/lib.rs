@@ -21,6 +21,7 @@ mod link;
 pub mod media;
 mod player;
 mod queue;
+mod record;
 mod sink;
 pub mod source;
 mod stats;
@@ -49,6 +50,7 @@ pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
 };
+pub use record::{Consent, Ended, RecordError, RecordFormat, Recorder, RecorderConfig, RecorderStats, Recording};
 pub use sink::{OpusSink, SinkError};
 pub use stats::{Received, Sent, Stats};
 pub use track::{SeekError, Track, TrackEvents};
@@ -64,4 +66,5 @@ pub use gateway::Token;
 pub use mixer::effects;
 pub use mixer::prefetch::{Flushed, Loops, PushConfig as AgentConfig, PushError};
 pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
+pub use receive::record::{Gaps, Limit, MixFormat, Rotate};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};

@@ -11,6 +11,7 @@ mod taps;
 mod time;
 mod timers;
 mod udp;
+mod writer;
 mod ws;
 
 use std::net::{IpAddr, UdpSocket};
@@ -44,6 +45,7 @@ pub(crate) use taps::Tapped;
 use time::{now, sleep_until};
 use timers::Timers;
 use udp::Message;
+pub(crate) use writer::record;
 use ws::{Incoming, Ws, WsEvent};
 
 /// What a call's task is made of.

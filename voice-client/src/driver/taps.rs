@@ -5,11 +5,13 @@ use receive::Heard;
 
 use crate::audio::{Frame, Tap};
 use crate::media::{Arrival, AudioPacket, Sink};
+use crate::record::PacketTap;
 
 /// Somebody who wants what a call receives.
 pub(crate) enum Tapped {
     Audio(Tap<Frame>),
     Arrivals(Tap<Arrival>),
+    Packets(PacketTap),
 }
 
 /// Where the receive task puts what it has: the consumers that are there.
@@ -17,6 +19,7 @@ pub(crate) enum Tapped {
 pub(super) struct Taps {
     audio: Vec<Tap<Frame>>,
     arrivals: Vec<Tap<Arrival>>,
+    packets: Vec<PacketTap>,
     lost: u64,
 }
 
@@ -25,6 +28,7 @@ impl Taps {
         match tapped {
             Tapped::Audio(tap) => self.audio.push(tap),
             Tapped::Arrivals(tap) => self.arrivals.push(tap),
+            Tapped::Packets(tap) => self.packets.push(tap),
         }
     }
 
@@ -46,6 +50,10 @@ impl Sink for Taps {
     fn packet(&mut self, packet: &AudioPacket<'_>) {
         self.arrivals.retain_mut(|tap| {
             tap.push_with(|| packet.into());
+            !tap.is_abandoned()
+        });
+        self.packets.retain_mut(|tap| {
+            tap.push(packet);
             !tap.is_abandoned()
         });
     }
