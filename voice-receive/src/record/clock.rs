@@ -6,6 +6,8 @@ use voice_model::SAMPLE_RATE;
 const BLOCK: i64 = 5 * SAMPLE_RATE as i64;
 /// Blocks that say where the stream is now: 30 s.
 const KEPT: usize = 6;
+/// The same as long as the drift is not known, which would make old ones wrong.
+const AT_FIRST: usize = 2;
 /// Blocks that say how fast it drifts: 10 minutes.
 const REMEMBERED: usize = 120;
 /// Packets without which a block says nothing about drift.
@@ -24,8 +26,8 @@ pub(super) struct Clock {
     recent: VecDeque<Block>,
     /// Finished blocks: when the fastest packet came, and its offset.
     past: VecDeque<(i64, i64)>,
-    /// Samples that the offset grows by per sample: positive when the sender's clock is slow.
-    skew: f64,
+    /// Samples that the offset grows by per sample, when that is known: positive when the sender's clock is slow.
+    skew: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,13 +76,15 @@ impl Clock {
     /// What to add to an RTP time to have the time of the recording at which a packet on an empty road arrives; `None`
     /// before the first packet.
     pub(super) fn offset(&self, now: i64) -> Option<i64> {
-        let drifted = |block: &Block| block.offset + (self.skew * (now - block.at) as f64).round() as i64;
-        self.recent.iter().map(drifted).min()
+        let skew = self.skew.unwrap_or(0.0);
+        let drifted = |block: &Block| block.offset + (skew * (now - block.at) as f64).round() as i64;
+        let blocks = if self.skew.is_some() { KEPT } else { AT_FIRST };
+        self.recent.iter().rev().take(blocks).map(drifted).min()
     }
 
     /// How much faster than ours the sender's clock runs, in parts per million.
     pub(super) fn drift_ppm(&self) -> f64 {
-        -1e6 * self.skew
+        -1e6 * self.skew.unwrap_or(0.0)
     }
 
     /// Least squares through the offsets of the past.
@@ -95,7 +99,7 @@ impl Clock {
         let (above, below) = points.fold((0.0, 0.0), |(above, below), point| {
             (above + (point.0 - x) * (point.1 - y), below + (point.0 - x) * (point.0 - x))
         });
-        self.skew = (above / below).clamp(-MAX_SKEW, MAX_SKEW);
+        self.skew = Some((above / below).clamp(-MAX_SKEW, MAX_SKEW));
     }
 }
 

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn silence_is_not_given_out() {
         let mut mix = Mixdown::new();
-        assert_eq!(all(&mut mix, 480_000_007), vec![]);
+        assert!(all(&mut mix, 480_000_007).is_empty());
         assert_eq!(mix.position(), 480_000_000);
         mix.add(480_000_480, &[0.5; 960]);
         let mut first = None;
