@@ -22,6 +22,7 @@ mod flac;
 mod mix;
 mod ogg;
 mod recorder;
+pub mod repair;
 mod report;
 mod settings;
 mod strip;

@@ -6,4 +6,5 @@ mod long;
 mod ogg;
 mod pcm;
 mod people;
+mod torn;
 mod tracks;
