@@ -19,8 +19,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use voice_client::layer::model::FRAME_SAMPLES;
 use voice_client::{
-    Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, RecordFormat, Recorder, RecorderConfig, State,
-    Stats, TrackEnd, UserId, source,
+    Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, RecordFormat, Recorder, RecorderConfig,
+    State, Stats, TrackEnd, UserId, source,
 };
 
 const USAGE: &str = "usage: call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T \

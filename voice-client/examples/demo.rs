@@ -33,8 +33,8 @@ use loopback::{Impairment, Loopback, Options};
 use report::{Clip, MarkKind, Report};
 use voice_client::layer::receive::record::Wav;
 use voice_client::{
-    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, RecordFormat, Recorder,
-    RecorderConfig, TrackEnd, UserId, VoiceServerUpdate, VoiceStateUpdate, source,
+    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, RecordFormat,
+    Recorder, RecorderConfig, TrackEnd, UserId, VoiceServerUpdate, VoiceStateUpdate, source,
 };
 
 const SEED: u64 = 2_026;

@@ -12,6 +12,7 @@ use support::{PATIENCE, asset, channel, config, encrypted, guild, info, plain, u
 use voice_client::source::file::File;
 use voice_client::{
     Call, Client, Closed, Consent, Ended, Limit, MixFormat, RecordError, RecordFormat, Recorder, RecorderConfig,
+    repair_recording,
 };
 
 /// Two who speak and one who records.
@@ -150,7 +151,8 @@ async fn a_failing_ffmpeg_costs_nothing() {
     let [one, _two, ear] = three(&server, &client).await;
     let folder = tempfile::tempdir().expect("a folder");
     let ffmpeg = folder.path().join("ffmpeg");
-    std::fs::write(&ffmpeg, "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\necho out of order >&2\nexit 1\n").expect("a script");
+    std::fs::write(&ffmpeg, "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\necho out of order >&2\nexit 1\n")
+        .expect("a script");
     std::fs::set_permissions(&ffmpeg, std::fs::Permissions::from_mode(0o755)).expect("a script");
     let into = folder.path().join("recording");
     let config = RecorderConfig::new(&into).format(RecordFormat::Mp3).ffmpeg(&ffmpeg);
@@ -163,4 +165,44 @@ async fn a_failing_ffmpeg_costs_nothing() {
     assert_eq!((file, text.as_str()), (into.join("1.ogg"), "out of order"));
     assert!(into.join("1.ogg").exists() && into.join("session.json").exists());
     assert_eq!(kept.files[&user(1)], [into.join("1.ogg")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_program_leaves_is_repaired() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let [one, two, ear] = three(&server, &client).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (alive, killed) = (folder.path().join("alive"), folder.path().join("killed"));
+    let recorder = Recorder::start(&ear, RecorderConfig::new(&alive)).await.expect("a recording");
+    let file = asset("arpeggio-48k-stereo.flac");
+    let tracks = [one.play(File::new(&file)), two.play(File::new(&file))];
+    recorded(&recorder, 2, 20_000).await;
+    std::fs::create_dir(&killed).expect("a folder");
+    for entry in std::fs::read_dir(&alive).expect("a folder") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), killed.join(entry.file_name())).expect("a copy");
+    }
+    drop((recorder, tracks));
+    // In the middle of a line, and of a page.
+    let append = |name: &str, torn: &[u8]| {
+        let whole = std::fs::read(killed.join(name)).expect("a file");
+        std::fs::write(killed.join(name), [&whole, torn].concat()).expect("a file");
+    };
+    append("events.jsonl", b"{\"t\":1.5,\"ev");
+    append("1.ogg", b"OggS\0\0torn");
+    let repaired = repair_recording(&killed).expect("a repair");
+    assert_eq!(repaired.len(), 2);
+    for file in &repaired {
+        let it = file.result.as_ref().expect("a whole file");
+        assert!(it.samples > 24_000, "{file:?}");
+        assert_eq!(std::fs::metadata(&file.path).expect("a file").len(), it.bytes);
+    }
+    assert_eq!(repaired[0].result.as_ref().expect("a whole file").torn, 10);
+    let session = json(&killed.join("session.json"));
+    assert_eq!((&session["repaired"], &session["ended"]), (&Value::Bool(true), &Value::from("killed")));
+    assert_eq!(session["users"]["2"]["files"][0]["name"], "2.ogg");
+    assert!(lines(&killed).len() > 2);
+    assert!(repair_recording(&killed).expect("nothing to do").is_empty());
+    repair_recording(folder.path()).expect_err("no recording");
 }

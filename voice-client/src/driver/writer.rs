@@ -15,8 +15,8 @@ use crate::call::Call;
 use crate::error::Closed;
 use crate::event::{Event, Events};
 use crate::record::{
-    Command, Disk, Ended, Journal, Outcome, Packets, RecordError, RecordFormat, RecorderConfig, RecorderStats, Recording,
-    find, packets, to_mp3, write,
+    Command, Disk, Ended, Journal, Outcome, Packets, RecordError, RecordFormat, RecorderConfig, RecorderStats,
+    Recording, find, packets, to_mp3, write,
 };
 
 /// How often what is due is written.
@@ -90,10 +90,8 @@ impl Writer {
         stats: watch::Sender<RecorderStats>,
     ) -> Result<Self, RecordError> {
         if config.format == RecordFormat::Mp3 {
-            find(&config.ffmpeg).map_err(|source| RecordError::NoFfmpeg {
-                program: config.ffmpeg.clone(),
-                source: Arc::new(source),
-            })?;
+            find(&config.ffmpeg)
+                .map_err(|source| RecordError::NoFfmpeg { program: config.ffmpeg.clone(), source: Arc::new(source) })?;
         }
         let folder = config.folder.clone();
         let unusable = |source| RecordError::Folder { folder: folder.clone(), source: Arc::new(source) };

@@ -40,7 +40,8 @@ impl Journal {
 
     fn put(&mut self, t: f64, event: &str, user: Option<UserId>, more: Value) {
         // Milliseconds are what anybody wants to read; packets are placed more finely by the files.
-        let mut line = Map::from_iter([("t".to_owned(), json!((t * 1e4).round() / 1e4)), ("event".to_owned(), event.into())]);
+        let mut line =
+            Map::from_iter([("t".to_owned(), json!((t * 1e4).round() / 1e4)), ("event".to_owned(), event.into())]);
         if let Some(user) = user {
             line.insert("user".to_owned(), user.to_string().into());
         }

@@ -6,6 +6,7 @@ mod disk;
 mod error;
 mod journal;
 mod recorder;
+mod repair;
 mod ring;
 mod session;
 
@@ -16,5 +17,6 @@ pub use error::RecordError;
 pub(crate) use journal::Journal;
 pub(crate) use recorder::{Command, Outcome};
 pub use recorder::{Ended, Recorder, RecorderStats, Recording};
+pub use repair::{RepairedFile, repair_recording};
 pub(crate) use ring::{PacketTap, Packets, packets};
 pub(crate) use session::write;

@@ -65,9 +65,7 @@ fn describe(user: &UserReport, joins: u32) -> Value {
 }
 
 fn files(files: &[Written]) -> Value {
-    let describe = |file: &Written| {
-        json!({ "name": file.name, "start": seconds(file.start), "duration": seconds(file.samples), "bytes": file.bytes })
-    };
+    let describe = |file: &Written| json!({ "name": file.name, "start": seconds(file.start), "duration": seconds(file.samples), "bytes": file.bytes });
     files.iter().map(describe).collect()
 }
 

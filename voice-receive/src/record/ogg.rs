@@ -227,4 +227,3 @@ fn put_text(to: &mut Vec<u8>, text: &str) {
     to.extend((text.len() as u32).to_le_bytes());
     to.extend(text.as_bytes());
 }
-

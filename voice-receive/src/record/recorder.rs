@@ -129,7 +129,8 @@ impl<F: Folder> Recorder<F> {
 
     /// Takes an opened packet that arrived `at` after the recording began. Packets come in the order of arrival.
     pub fn push(&mut self, at: Duration, user: UserId, ssrc: Ssrc, seq: Seq, time: RtpTime, frame: &[u8]) {
-        let is_allowed = self.allowed.contains(&user) || (self.shared.settings.everyone && !self.denied.contains(&user));
+        let is_allowed =
+            self.allowed.contains(&user) || (self.shared.settings.everyone && !self.denied.contains(&user));
         if self.paused || !is_allowed {
             return;
         }
@@ -162,9 +163,10 @@ impl<F: Folder> Recorder<F> {
         shared.mix_to(watermark)?;
         let strips = || self.users.values().map(|tape| &tape.reel.strip);
         let mix = shared.mix.as_ref().map(|(_, strip)| strip);
-        let (all, largest) = strips().chain(mix).map(Strip::bytes).fold((0, 0_u64), |(all, largest), (whole, current)| {
-            (all + whole, largest.max(current))
-        });
+        let (all, largest) = strips()
+            .chain(mix)
+            .map(Strip::bytes)
+            .fold((0, 0_u64), |(all, largest), (whole, current)| (all + whole, largest.max(current)));
         self.bytes = all;
         shared.parts.weigh(at, largest);
         while shared.parts.turn(watermark) {
@@ -270,8 +272,7 @@ impl<F: Folder> Shared<F> {
 
 impl<W: std::io::Write + std::io::Seek> Tape<W> {
     fn new(user: UserId, settings: &Settings) -> Self {
-        let correction =
-            if settings.format == Format::OggOpus { Correction::Packets } else { Correction::Samples };
+        let correction = if settings.format == Format::OggOpus { Correction::Packets } else { Correction::Samples };
         let strip = Strip::new(user.to_string(), settings.format, settings.gaps, user.get() as u32);
         let voice = (strip.is_pcm() || settings.mix.is_some()).then(Voice::new);
         let reel = Reel { user, strip, voice, concealed: 0, ssrcs: Vec::new() };
@@ -281,7 +282,8 @@ impl<W: std::io::Write + std::io::Seek> Tape<W> {
     fn release<F: Folder<File = W>>(&mut self, now: Duration, shared: &mut Shared<F>) -> Result<(), WriteError> {
         let Self { track, reel } = self;
         let mut notes = Vec::new();
-        let result = track.release(now, &mut |placed| reel.write(&placed, shared), &mut |at, note| notes.push((at, note)));
+        let result =
+            track.release(now, &mut |placed| reel.write(&placed, shared), &mut |at, note| notes.push((at, note)));
         notes.into_iter().for_each(|(at, note)| reel.note(at, note, shared));
         result
     }

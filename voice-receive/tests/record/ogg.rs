@@ -113,9 +113,12 @@ fn parts_begin_at_the_same_moment() {
         for file in files {
             let bytes = memory.file(&file.name);
             assert_eq!(bytes.len() as u64, file.bytes);
-            all.extend(packets(&bytes).into_iter().filter(|(_, packet)| packet.len() == 60).map(|(at, packet)| {
-                (file.start + at, packet)
-            }));
+            all.extend(
+                packets(&bytes)
+                    .into_iter()
+                    .filter(|(_, packet)| packet.len() == 60)
+                    .map(|(at, packet)| (file.start + at, packet)),
+            );
         }
         assert_eq!(all.len(), 1_500);
         assert!(all.windows(2).all(|pair| pair[1].0 == pair[0].0 + 960));

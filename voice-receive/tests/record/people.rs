@@ -111,7 +111,8 @@ impl Person {
             self.spurt -= 960.0;
             if self.spurt < 0.0 && self.talk < 1.0 {
                 // Two seconds of speech, then a pause.
-                let pause = (96_000.0 * (1.0 - self.talk) / self.talk * 2.0 * self.random.next() / 960.0).round() * 960.0;
+                let pause =
+                    (96_000.0 * (1.0 - self.talk) / self.talk * 2.0 * self.random.next() / 960.0).round() * 960.0;
                 self.own += pause;
                 if self.stands_still {
                     self.skipped += pause;

@@ -25,7 +25,8 @@ fn recording(format: Format) -> Vec<u8> {
         let frame = match format {
             Format::OggOpus => stamped(number * 960),
             _ => {
-                let pcm: Vec<f32> = (0..960).flat_map(|at| [0.3 * ((number * 960 + at) as f32 * 0.05).sin(); 2]).collect();
+                let pcm: Vec<f32> =
+                    (0..960).flat_map(|at| [0.3 * ((number * 960 + at) as f32 * 0.05).sin(); 2]).collect();
                 opus.encode_vec_float(&pcm, 1_275).expect("a packet")
             }
         };

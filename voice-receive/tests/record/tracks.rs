@@ -72,11 +72,14 @@ fn packets_are_sorted_across_both_wraps_and_twins_are_dropped() {
         (1_300, 1, 3, 2_880),
         (1_301, 1, 50, 48_000),
     ]);
-    assert_eq!(placed.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 7].map(|n| match n {
-        1 => 2,
-        2 => 1,
-        other => other,
-    }));
+    assert_eq!(
+        placed.iter().map(|(_, number)| *number).collect::<Vec<_>>(),
+        [0, 1, 2, 4, 5, 7].map(|n| match n {
+            1 => 2,
+            2 => 1,
+            other => other,
+        })
+    );
     assert_eq!((notes[0], track.report().duplicate, track.report().late), (first(1), 2, 0));
 }
 
@@ -151,9 +154,9 @@ fn hour(person: &mut Person, settings: Settings) -> (i64, i64, voice_receive::re
     let (report, result) = recorder.finish(duration(36_000.0 * 4_800.0));
     result.expect("memory");
     let file = memory.file(&format!("{}.ogg", person.user));
-    let errors = packets(&file).into_iter().filter_map(|(at, packet)| {
-        captured(&packet).map(|captured| at as i64 - captured as i64 - DELAY as i64)
-    });
+    let errors = packets(&file)
+        .into_iter()
+        .filter_map(|(at, packet)| captured(&packet).map(|captured| at as i64 - captured as i64 - DELAY as i64));
     let (least, most) = errors.fold((0, 0), |(least, most), error| (error.min(least), error.max(most)));
     (least, most, report.users[&person.user].track)
 }
@@ -236,15 +239,15 @@ fn a_full_disk_is_an_error_that_names_the_file_and_keeps_what_was_written() {
     let (_, result) = recorder.finish(ms(20_000));
     result.expect_err("still full");
     let kept = packets(&memory.file("5.ogg"));
-    assert!(kept.len() > 200 && kept.iter().all(|(at, packet)| packet.len() != 60 || captured(packet) == Some(at / 960)));
+    assert!(
+        kept.len() > 200 && kept.iter().all(|(at, packet)| packet.len() != 60 || captured(packet) == Some(at / 960))
+    );
 }
 
 #[test]
 fn limits_end_a_recording() {
     use voice_receive::record::Limit;
-    for (duration, bytes, wanted) in
-        [(Some(ms(1_000)), None, Limit::Duration), (None, Some(5_000), Limit::Bytes)]
-    {
+    for (duration, bytes, wanted) in [(Some(ms(1_000)), None, Limit::Duration), (None, Some(5_000), Limit::Bytes)] {
         let memory = Memory::default();
         let mut settings = Settings::default();
         (settings.max_duration, settings.max_bytes) = (duration, bytes);

@@ -29,7 +29,9 @@ pub fn ogg(file: &mut impl Whole) -> Result<Repaired, RepairError> {
         if at == 0 && len >= 36 && &buffer[28..36] != b"OpusHead" {
             return Err(RepairError::Foreign("Ogg Opus"));
         }
-        let goes_on = |page: &Page| last.as_ref().is_none_or(|before| before.serial == page.serial && page.number == before.number + 1);
+        let goes_on = |page: &Page| {
+            last.as_ref().is_none_or(|before| before.serial == page.serial && page.number == before.number + 1)
+        };
         let Some(page) = Page::parse(&buffer[..len]).filter(goes_on) else { break };
         at += page.len as u64;
         let is_last = page.flags & LAST != 0;
