@@ -85,7 +85,9 @@ impl Track {
                     let mut pcm = vec![0.0; 2 * LONGEST];
                     let samples = open.opus.decode_float(open.chunk.packet(), &mut pcm, false)?;
                     pcm.truncate(2 * samples);
-                    pcm
+                    // What players leave out at the beginning.
+                    let (skip, _) = open.chunk.cut();
+                    pcm.split_off(pcm.len().min(2 * skip as usize))
                 }
             };
             let position = self.position;

@@ -53,7 +53,8 @@ fn describe(user: &UserReport, joins: u32) -> Value {
         "dropped": track.dropped,
         "concealed_ms": ms(user.concealed as f64),
         "silence_ms": ms(track.silence as f64),
-        "drift_ppm": (track.drift_ppm * 10.0).round() / 10.0,
+        // Not -0.
+        "drift_ppm": (track.drift_ppm * 10.0).round() / 10.0 + 0.0,
         "corrections": track.corrections,
         "worst_error_ms": ms(track.worst_error as f64),
         "last_error_ms": ms(track.last_error as f64),

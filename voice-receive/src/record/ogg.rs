@@ -16,10 +16,16 @@ pub(super) const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::Algorithm {
 
 /// Bytes of a page before its segment table.
 pub(super) const PAGE_HEADER: usize = 27;
+/// Pages before those of audio.
+const HEADERS: u32 = 2;
 /// Segments of a page, 255 bytes each at most.
 const MAX_SEGMENTS: usize = 255;
 /// Samples in a page: half a second, of which players have to wait for the first page.
 const PAGE_SAMPLES: u64 = SAMPLE_RATE as u64 / 2;
+
+/// Samples before the beginning, 80 ms of silence, which players decode and leave out: as much as RFC 7845 (section 4.2)
+/// wants for a decoder to settle, where a stream begins in the middle.
+pub(super) const PRE_SKIP: u64 = 3_840;
 
 /// Flags of a page: its packet goes on from the page before, it is the first one, it is the last one.
 pub(super) const FIRST: u8 = 2;
@@ -41,8 +47,8 @@ pub enum Gaps {
 
 /// An Ogg Opus file (RFC 7845) of packets as they came, that starts where the writer stands.
 ///
-/// Pages are written as soon as they are whole, so a program that is killed leaves all but the last one. The pre-skip
-/// is 0: position 0 of the file is position 0 of the recording, and there is no encoder whose delay could be skipped.
+/// Pages are written as soon as they are whole, so a program that is killed leaves all but the last one. What players
+/// skip is silence of our own: position 0 of the file is position 0 of the recording.
 #[derive(Debug)]
 pub struct OggOpus<W> {
     out: W,
@@ -70,7 +76,7 @@ impl<W: Write> OggOpus<W> {
         // RFC 7845, sections 5.1 and 5.2.
         let mut head = b"OpusHead\x01".to_vec();
         head.push(CHANNELS as u8);
-        head.extend(0_u16.to_le_bytes());
+        head.extend((PRE_SKIP as u16).to_le_bytes());
         head.extend(SAMPLE_RATE.to_le_bytes());
         head.extend([0, 0, 0]);
         file.append(&head);
@@ -83,6 +89,7 @@ impl<W: Write> OggOpus<W> {
         tags.truncate(MAX_SEGMENTS * 254);
         file.append(&tags);
         file.flush_page(0)?;
+        (0..PRE_SKIP / SILENCES[0].0).for_each(|_| file.append(&SILENCES[0].1));
         Ok(file)
     }
 
@@ -123,11 +130,6 @@ impl<W: Write> OggOpus<W> {
         }
         match self.gaps {
             Gaps::Filled => self.fill(position),
-            Gaps::Real if self.position == 0 => {
-                // A stream begins at its beginning: some players leave out the time before.
-                self.fill(position.min(960))?;
-                self.skip_to(position)
-            }
             Gaps::Real => {
                 self.turn_page()?;
                 self.position = position;
@@ -195,7 +197,8 @@ impl<W: Write> OggOpus<W> {
     }
 
     fn flush_page(&mut self, flags: u8) -> io::Result<()> {
-        let page = page(flags, self.position, self.serial, self.page, &self.segments, &self.body);
+        let granule = if self.page < HEADERS { 0 } else { self.position + PRE_SKIP };
+        let page = page(flags, granule, self.serial, self.page, &self.segments, &self.body);
         self.out.write_all(&page)?;
         self.page += 1;
         self.bytes += page.len() as u64;

@@ -13,7 +13,9 @@ use super::voice::Voice;
 /// How often what was written is made readable.
 const SYNC: u64 = SAMPLE_RATE as u64 / 4;
 /// How much later than the window the mix is written: packets that were held up for longer are missing in it.
-const HELD_UP: u64 = SAMPLE_RATE as u64;
+const HELD_UP: u64 = SAMPLE_RATE as u64 / 4;
+/// The same for what ends a part.
+const SETTLED: u64 = SAMPLE_RATE as u64;
 /// Most notes that wait to be polled.
 const MAX_NOTES: usize = 4_096;
 /// Most SSRCs of one user, and most refused users, that a report names.
@@ -158,9 +160,8 @@ impl<F: Folder> Recorder<F> {
         for tape in self.users.values_mut() {
             tape.release(now, shared)?;
         }
-        let held = samples(shared.settings.window) + HELD_UP;
-        let watermark = at.saturating_sub(held);
-        shared.mix_to(watermark)?;
+        let waited = at.saturating_sub(samples(shared.settings.window));
+        shared.mix_to(waited.saturating_sub(HELD_UP))?;
         let strips = || self.users.values().map(|tape| &tape.reel.strip);
         let mix = shared.mix.as_ref().map(|(_, strip)| strip);
         let (all, largest) = strips()
@@ -169,7 +170,7 @@ impl<F: Folder> Recorder<F> {
             .fold((0, 0_u64), |(all, largest), (whole, current)| (all + whole, largest.max(current)));
         self.bytes = all;
         shared.parts.weigh(at, largest);
-        while shared.parts.turn(watermark) {
+        while shared.parts.turn(waited.saturating_sub(SETTLED)) {
             let part = shared.parts.current;
             for tape in self.users.values_mut() {
                 tape.reel.strip.turn(part)?;

@@ -122,7 +122,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The audio packets of a file with the places where they begin.
+/// The audio packets of a file with the places where they begin; the 80 ms that players skip are left out.
 pub(crate) fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut all = Vec::new();
     for page in pages(file).expect("an Ogg file").into_iter().skip(2) {
@@ -130,7 +130,9 @@ pub(crate) fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let mut at = page.granule - page.packets.iter().map(|packet| samples(packet)).sum::<u64>();
         for packet in page.packets {
             let next = at + samples(&packet);
-            all.push((at, packet));
+            if let Some(at) = at.checked_sub(3_840) {
+                all.push((at, packet));
+            }
             at = next;
         }
     }

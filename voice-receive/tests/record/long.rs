@@ -47,7 +47,7 @@ impl Write for Meter {
             _ => 0,
         };
         let starts = table.iter().scan(first, |at, len| Some(std::mem::replace(at, *at + usize::from(*len))));
-        let mut position = granule.wrapping_sub(starts.map(|at| samples(page[at])).sum());
+        let mut position = granule.wrapping_sub(3_840).wrapping_sub(starts.map(|at| samples(page[at])).sum());
         let mut at = first;
         for len in table {
             if let Some(captured) = captured(&page[at..at + usize::from(*len)]) {

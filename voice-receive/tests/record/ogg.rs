@@ -17,7 +17,7 @@ fn ms(millis: u64) -> Duration {
 fn headers_are_those_of_rfc_7845() {
     let file = OggOpus::new(Vec::new(), 7, Gaps::Filled, &["TITLE=x".to_owned()]).expect("memory");
     let pages = pages(&file.finish(0).expect("memory")).expect("an Ogg file");
-    assert_eq!(pages[0].packets, [b"OpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0".to_vec()]);
+    assert_eq!(pages[0].packets, [b"OpusHead\x01\x02\0\x0F\x80\xBB\0\0\0\0\0".to_vec()]);
     assert!(pages[1].packets[0].starts_with(b"OpusTags"));
     assert!(pages[1].packets[0].ends_with(b"\x01\0\0\0\x07\0\0\0TITLE=x"));
     assert_eq!(pages.iter().map(|page| page.flags).collect::<Vec<_>>(), [2, 0, 4]);
@@ -57,7 +57,7 @@ proptest! {
         prop_assert!(pages.iter().all(|page| page.sum == page.right_sum));
         prop_assert!(pages.iter().enumerate().all(|(number, page)| page.number as usize == number));
         prop_assert_eq!(pages.iter().filter(|page| page.flags == 4).count(), 1);
-        prop_assert_eq!(pages.last().map(|page| (page.flags, page.granule)), Some((4, end)));
+        prop_assert_eq!(pages.last().map(|page| (page.flags, page.granule)), Some((4, end + 3_840)));
         let mut written = packets(&file);
         written.retain(|(_, packet)| packet[0] == 0xFC);
         prop_assert_eq!(written, wanted);

@@ -1,7 +1,7 @@
 use std::io::SeekFrom;
 
 use super::{RepairError, Repaired, Whole, length, read_at};
-use crate::record::ogg::{CRC, LAST, OggOpus, PAGE_HEADER};
+use crate::record::ogg::{CRC, LAST, OggOpus, PAGE_HEADER, PRE_SKIP};
 
 /// Room for the longest page.
 const LONGEST: usize = PAGE_HEADER + 255 + 255 * 255;
@@ -41,14 +41,14 @@ pub fn ogg(file: &mut impl Whole) -> Result<Repaired, RepairError> {
         }
     }
     let Some(last) = last.filter(|page| page.number > 0) else { return Err(RepairError::Empty("Ogg Opus")) };
-    let torn = whole - at;
+    let (torn, samples) = (whole - at, last.granule.saturating_sub(PRE_SKIP));
     if last.flags & LAST != 0 {
-        return Ok(Repaired { samples: last.granule, bytes: at, torn });
+        return Ok(Repaired { samples, bytes: at, torn });
     }
     file.seek(SeekFrom::Start(at))?;
-    OggOpus::resumed(&mut *file, last.serial, last.number + 1, last.granule).finish(last.granule)?;
+    OggOpus::resumed(&mut *file, last.serial, last.number + 1, samples).finish(samples)?;
     let bytes = file.stream_position()?;
-    Ok(Repaired { samples: last.granule, bytes, torn })
+    Ok(Repaired { samples, bytes, torn })
 }
 
 impl Page {
