@@ -132,9 +132,8 @@ mod tests {
         };
         assert!(ring.pop().is_none());
         for round in 0..10 {
-            for seq in 0..50 {
-                tap.push(&packet(seq));
-            }
+            let allocated = allocation_counter::measure(|| (0..50).for_each(|seq| tap.push(&packet(seq))));
+            assert_eq!(allocated.count_total, 0, "on the receive task");
             for seq in 0..50 {
                 let wanted = Header { at, user, ssrc: Ssrc(3), seq: Seq(seq), time: RtpTime(9) };
                 assert_eq!(ring.pop(), Some((wanted, &frame[..])), "round {round}");

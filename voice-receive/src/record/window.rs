@@ -167,13 +167,15 @@ impl Window {
             self.counts.malformed += 1;
         }
         let frame = if samples.is_some() { packet.frame } else { &[] };
-        if self.retired.is_some_and(|(ssrc, at)| ssrc == packet.ssrc && packet.at - at <= 2 * self.length)
+        if self.retired.is_some_and(|(ssrc, at)| ssrc == packet.ssrc && packet.at - at <= 4 * self.length)
             && self.streams.iter().all(|stream| stream.ssrc != packet.ssrc)
         {
             self.counts.late += 1;
             return;
         }
         let at = self.stream(packet);
+        // A straggler of a stream that is over says nothing about clocks.
+        let is_newest = at + 1 == self.streams.len();
         let stream = &mut self.streams[at];
         let Stream { number, clock, highest, .. } = stream;
         let seq = *highest + i64::from(packet.seq.since(Seq(*highest as u16)));
@@ -181,7 +183,7 @@ impl Window {
         let key = (*number, seq);
         let behind = clock.offset(packet.at).map_or(0, |offset| packet.at - rtp - offset);
         let paused = stream.suspect || packet.at - stream.last > PAUSE;
-        let suspect = behind > TOLERANCE || (paused && behind > AFTER_PAUSE);
+        let suspect = is_newest && (behind > TOLERANCE || (paused && behind > AFTER_PAUSE));
         let was_given_out = self.released.is_some_and(|last| key <= last.key);
         if was_given_out || self.queue.contains_key(&key) {
             let came = self.released.is_none_or(|last| !was_given_out || last.had(key));

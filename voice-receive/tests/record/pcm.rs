@@ -174,14 +174,14 @@ fn a_pause_and_a_denial_are_gaps_without_loss() {
     call.recorder.pause().expect("memory");
     call.play(1, 0, &packets[..10], &[]);
     call.recorder.resume();
-    for number in 10..100_usize {
+    for (number, packet) in packets.iter().enumerate().skip(10) {
         match number {
             30 => call.recorder.deny(user(1)).expect("memory"),
             50 => call.recorder.allow(user(1)),
             _ => {}
         }
         let (at, time) = (ms(20 * number as u64), RtpTime(960 * number as u32));
-        call.recorder.push(at, user(1), Ssrc(1), Seq(number as u16), time, &packets[number]);
+        call.recorder.push(at, user(1), Ssrc(1), Seq(number as u16), time, packet);
         call.recorder.tick(at).expect("memory");
     }
     let memory = call.memory.clone();
@@ -205,4 +205,32 @@ fn only_those_who_are_allowed_are_recorded_when_not_everyone_is() {
     call.recorder.allow(user(2));
     call.play(2, 0, &packets, &[]);
     assert_eq!(call.finish(500).names(), ["2.wav"]);
+}
+
+#[test]
+fn drift_is_cut_or_repeated_within_the_limit_and_without_clicks() {
+    // Five minutes of a sender whose clock is off by 200 ppm: 60 ms in all.
+    let second = tone(250.0, 50);
+    for ppm in [-200, 200_i64] {
+        let mut call = Call::new(Call::wav());
+        for number in 0..50 * 300_i64 {
+            let sent = Duration::from_nanos((number * 20_000_000 - number * 20 * ppm) as u64);
+            let (time, seq) = (RtpTime((number * 960) as u32), Seq(number as u16));
+            call.recorder.push(sent, user(1), Ssrc(1), seq, time, &second[number as usize % 50]);
+            call.recorder.tick(sent).expect("memory");
+        }
+        let memory = call.memory.clone();
+        let (report, result) = call.recorder.finish(ms(300_000));
+        result.expect("memory");
+        let track = &report.users[&user(1)].track;
+        assert!((6..=9).contains(&track.corrections) && track.dropped == 0, "{track:?}");
+        assert!(track.worst_error <= 960 && (track.drift_ppm - ppm as f64).abs() < 5.0, "{track:?}");
+        let wav = samples(&memory.file("1.wav"));
+        assert!(wav.len().abs_diff(2 * 300 * 48_000) < 2 * 4 * 960);
+        // The steepest that this tone gets is 0.01 a sample; its seams each second are those of the encoder.
+        let steps = wav.chunks(2).map(|pair| pair[0]).collect::<Vec<_>>();
+        let steepest =
+            steps[4_800..14_000_000].windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max();
+        assert!(steepest < Some(4_000), "{steepest:?}");
+    }
 }
