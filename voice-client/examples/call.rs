@@ -9,24 +9,25 @@
 //! `RESULT {..}`; `concealed` counts 20 ms frames, begun ones included, `epoch` and `privacy_code` are the last ones.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-#[path = "support/recorder.rs"]
-mod recorder;
-
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use recorder::{Files, Recorder};
 use serde_json::{Map, Value, json};
 use voice_client::layer::model::FRAME_SAMPLES;
 use voice_client::{
-    Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, State, Stats, TrackEnd, source,
+    Call, Client, Closed, Config, ConnectionInfo, EncryptionEvent, Event, RecordFormat, Recorder, RecorderConfig,
+    State, Stats, TrackEnd, UserId, source,
 };
 
 const USAGE: &str = "usage: call --endpoint HOST:PORT --guild ID --channel ID --user ID --session S --token T \
     [--ca ca.pem | --plain-ws] [--play FILE]... [--delay SECS] [--record DIR] [--secs N] [--json]";
+
+/// The files of a recording, by speaker.
+type Files = BTreeMap<UserId, Vec<PathBuf>>;
 
 /// The end-to-end encryption in force, or the last that was.
 #[derive(Default)]
@@ -94,9 +95,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut failure: Option<Box<dyn Error>> = None;
     let mut recorder = None;
     if let Some(folder) = args.record {
-        match Recorder::start(&call, &folder) {
+        let config = RecorderConfig::new(folder).format(RecordFormat::Wav).overwrite(true);
+        match Recorder::start(&call, config).await {
             Ok(started) => recorder = Some(started),
-            Err(error) => failure = Some(format!("cannot record into {}: {error}", folder.display()).into()),
+            Err(error) => failure = Some(error.into()),
         }
     }
     let latest = Arc::new(Mutex::new(Latest::default()));
@@ -131,7 +133,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut files = Files::new();
     if let Some(recorder) = recorder {
         match recorder.stop().await {
-            Ok(written) => files = written,
+            Ok(recording) => files = recording.files,
             Err(error) => failure = Some(error.into()),
         }
     }
@@ -204,13 +206,13 @@ fn describe(event: &EncryptionEvent) -> String {
     }
 }
 
-fn result(user: voice_client::UserId, stats: &Stats, latest: Latest, files: &Files, closed: Option<&Value>) -> Value {
+fn result(user: UserId, stats: &Stats, latest: Latest, files: &Files, closed: Option<&Value>) -> Value {
     let (epoch, code) = latest.code.unzip();
     let heard: Map<String, Value> = stats
         .heard
         .iter()
         .map(|(user, heard)| {
-            let file = files.get(user).map(|path| path.display().to_string());
+            let file = files.get(user).and_then(|paths| paths.first()).map(|path| path.display().to_string());
             let value = json!({
                 "packets": heard.received + heard.duplicate,
                 "frames": heard.frames,

@@ -14,8 +14,6 @@ mod effects;
 mod listen;
 #[path = "demo/plot.rs"]
 mod plot;
-#[path = "support/recorder.rs"]
-mod recorder;
 #[path = "demo/reference.rs"]
 mod reference;
 #[path = "demo/report.rs"]
@@ -32,12 +30,11 @@ use std::time::Duration;
 
 use listen::Ears;
 use loopback::{Impairment, Loopback, Options};
-use recorder::Recorder;
 use report::{Clip, MarkKind, Report};
 use voice_client::layer::receive::record::Wav;
 use voice_client::{
-    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, TrackEnd, UserId,
-    VoiceServerUpdate, VoiceStateUpdate, source,
+    Call, ChannelId, Client, Config, ConnectionInfo, E2ee, EncoderSettings, ExpectedLoss, GuildId, RecordFormat,
+    Recorder, RecorderConfig, TrackEnd, UserId, VoiceServerUpdate, VoiceStateUpdate, source,
 };
 
 const SEED: u64 = 2_026;
@@ -100,7 +97,8 @@ async fn run() -> Result<bool> {
     let codes = [privacy_code(&player).await?, privacy_code(&listener).await?];
     println!("the player sees the privacy code   {}", spaced(&codes[0]));
     println!("the listener sees the privacy code {}", spaced(&codes[1]));
-    let recorder = Recorder::start(&listener, &out.join("recording"))?;
+    let recording = RecorderConfig::new(out.join("recording")).format(RecordFormat::Wav).overwrite(true);
+    let recorder = Recorder::start(&listener, recording).await?;
     let mut ears = Ears { audio: listener.audio(), arrivals: listener.arrivals() };
 
     println!("playing {} files over {}", files(&workspace.join("assets"))?.len(), describe(&LINK));

@@ -195,9 +195,14 @@ impl Call {
         if let Some(queue) = lock(&self.shared.events).take() {
             return Events::new(queue, closed);
         }
+        self.later_events()
+    }
+
+    /// The events from now on, whoever has asked for those before.
+    pub(crate) fn later_events(&self) -> Events {
         let queue = Arc::<event::Queue>::default();
         self.tell(Request::Events(queue.clone()));
-        Events::new(queue, closed)
+        Events::new(queue, self.shared.closed.clone())
     }
 
     /// The audio of everybody who speaks, from now on, in 48 kHz stereo. Several streams are independent.

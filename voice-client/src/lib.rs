@@ -24,6 +24,7 @@ pub mod media;
 pub mod metrics;
 mod player;
 mod queue;
+mod record;
 mod sink;
 pub mod source;
 mod stats;
@@ -54,6 +55,10 @@ pub use player::{Data, PlayOptions, Player, Queue};
 pub use queue::{
     Back, Element, Entry, EntryId, How, Item, Join, Low, Marker, QueueError, QueueEvent, Reason, Remaining, Repeat,
 };
+pub use record::{
+    Consent, Ended, RecordError, RecordFormat, Recorder, RecorderConfig, RecorderStats, Recording, RepairedFile,
+    repair_recording,
+};
 pub use sink::{OpusSink, SinkError};
 pub use stats::{Received, SendQuality, Sent, Stats, WatchdogCounts};
 pub use track::{SeekError, Track, TrackEvents};
@@ -70,4 +75,5 @@ pub use mixer::effects;
 pub use mixer::prefetch::{Flushed, Loops, PushConfig as AgentConfig, PushError};
 pub use mixer::{Art, Cue, Ducking, FrameLength, GroupId, Metadata, Phase, Signal, TimerId, TrackEvent, TrackId, When};
 pub use model::{ChannelId, GuildId, Ssrc, UserId};
+pub use receive::record::{Gaps, Limit, MixFormat, Rotate};
 pub use receive::speech;

@@ -12,6 +12,7 @@ pub(crate) mod taps;
 mod time;
 mod timers;
 mod udp;
+mod writer;
 mod ws;
 
 use std::net::{IpAddr, UdpSocket};
@@ -49,6 +50,7 @@ pub(crate) use time::sleep_until;
 pub(crate) use time::within;
 use timers::Timers;
 use udp::Message;
+pub(crate) use writer::record;
 use ws::{Incoming, Ws, WsEvent};
 
 /// What a call's task is made of.

@@ -7,6 +7,7 @@ use udp::rtcp;
 use crate::audio::Tap;
 use crate::listen::{Hearing, MediaTap, Order, Rtcp};
 use crate::media::{Arrival, AudioPacket, MediaPacket, Sink, Speech};
+use crate::record::PacketTap;
 
 /// Somebody who wants what a call receives.
 pub(crate) enum Tapped {
@@ -15,6 +16,7 @@ pub(crate) enum Tapped {
     Arrivals(Tap<Arrival>),
     Media(MediaTap),
     Rtcp(Tap<Rtcp>),
+    Packets(PacketTap),
 }
 
 /// Where the receive task puts what it has: the consumers that are there.
@@ -25,6 +27,7 @@ pub(crate) struct Taps {
     speech: Vec<Speech>,
     media: Vec<MediaTap>,
     rtcp: Vec<Tap<Rtcp>>,
+    packets: Vec<PacketTap>,
     /// Lost by listeners that are gone.
     lost: u64,
     up: bool,
@@ -37,6 +40,7 @@ impl Taps {
             Tapped::Arrivals(tap) => self.arrivals.push(tap),
             Tapped::Media(tap) => self.media.push(tap),
             Tapped::Rtcp(tap) => self.rtcp.push(tap),
+            Tapped::Packets(tap) => self.packets.push(tap),
         }
     }
 
@@ -86,6 +90,10 @@ impl Sink for Taps {
     fn packet(&mut self, packet: &AudioPacket<'_>) {
         self.arrivals.retain_mut(|tap| {
             tap.push_with(|| packet.into());
+            !tap.is_abandoned()
+        });
+        self.packets.retain_mut(|tap| {
+            tap.push(packet);
             !tap.is_abandoned()
         });
     }

@@ -1,26 +1,45 @@
-//! Writing what was heard to files: a [`Timeline`] says where audio belongs, a [`Wav`] holds it.
+//! Recording: one track per user on one time line, in files that survive.
+//!
+//! A [`Recorder`] is told the packets of a call and the time since it began, and writes into a [`Folder`]. Its parts can
+//! be used alone: a [`Track`] sorts the packets of one user and says where they belong, [`OggOpus`], [`Wav`] and
+//! [`Flac`] are files that are readable whenever the program is killed, [`Mixdown`] is the sum of all, [`repair`]
+//! finishes files that nobody has finished. A [`Timeline`] places frames that were played out.
 //!
 //! ```
 //! use std::io::Cursor;
-//! use std::time::{Duration, Instant};
-//! use voice_model::RtpTime;
-//! use voice_receive::record::{Timeline, Wav};
+//! use voice_receive::record::Wav;
 //!
-//! # #[allow(clippy::disallowed_methods)]
-//! # let now = Instant::now();
-//! let mut timeline = Timeline::new(Duration::from_secs(1));
 //! let mut wav = Wav::new(Cursor::new(Vec::new()))?;
-//! let pcm = [0.5; 2 * 960];
-//! let place = timeline.place(now, RtpTime(48_000), 960);
-//! wav.silence(place.silence)?;
-//! wav.write(&pcm[2 * place.cut..])?;
+//! wav.silence(48_000)?;
+//! wav.write(&[0.5; 2 * 960])?;
 //! assert_eq!(wav.samples(), 48_000 + 960);
 //! let file = wav.finish()?;
-//! # Ok::<(), voice_receive::record::WavError>(())
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod clock;
+mod flac;
+mod mix;
+mod ogg;
+mod recorder;
+pub mod repair;
+mod report;
+mod settings;
+mod strip;
 mod timeline;
+mod track;
+mod voice;
 mod wav;
+mod window;
 
+pub use flac::Flac;
+pub use mix::Mixdown;
+pub use ogg::{Gaps, OggOpus};
+pub use recorder::{Limit, Recorder};
+pub use report::{Note, Report, UserReport, What};
+pub use settings::{Format, MixFormat, Rotate, Settings};
+pub use strip::{Folder, WriteError, Written};
 pub use timeline::{Place, Timeline};
-pub use wav::{Wav, WavError};
+pub use track::{Correction, Placed, Track, TrackNote, TrackReport};
+pub use wav::Wav;
+pub use window::Restart;

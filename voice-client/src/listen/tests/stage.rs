@@ -106,9 +106,13 @@ impl Stage {
     /// Lets time go by in which nothing comes.
     pub(super) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
-        while let Some(due) = self.inbound.poll_timeout().filter(|due| *due <= until) {
+        let due = |inbound: &Inbound| [inbound.poll_timeout(), inbound.poll_tick()].into_iter().flatten().min();
+        while let Some(due) = due(&self.inbound).filter(|due| *due <= until) {
             self.now = self.now.max(due);
             self.inbound.handle_timeout(self.now, &mut self.taps);
+            if self.inbound.poll_tick().is_some_and(|due| due <= self.now) {
+                self.inbound.tick(self.now, &mut self.taps);
+            }
             while self.inbound.poll_ping().is_some() {}
         }
         self.now = until;

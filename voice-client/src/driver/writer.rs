@@ -1,0 +1,264 @@
+//! The thread of a recording: takes packets off their ring and writes what is due, ten times a second.
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use receive::record::{Limit, Recorder as Machine, Report, WriteError};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+
+use super::time::now;
+use super::{Request, Tapped};
+use crate::call::Call;
+use crate::error::Closed;
+use crate::event::{Event, Events};
+use crate::record::{
+    Command, Disk, Ended, Journal, Outcome, Packets, RecordError, RecordFormat, RecorderConfig, RecorderStats,
+    Recording, find, packets, to_mp3, write,
+};
+
+/// How often what is due is written.
+const TICK: Duration = Duration::from_millis(100);
+const JOURNAL: &str = "events.jsonl";
+const SESSION: &str = "session.json";
+
+/// A recording that has been started.
+pub(crate) struct Started {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) outcome: watch::Receiver<Option<Outcome>>,
+    pub(crate) stats: watch::Receiver<RecorderStats>,
+    /// Whether the folder can be written.
+    pub(crate) ready: oneshot::Receiver<Result<(), RecordError>>,
+}
+
+struct Writer {
+    config: RecorderConfig,
+    start: Instant,
+    start_unix_ms: u64,
+    machine: Machine<Disk>,
+    journal: Journal,
+    packets: Packets,
+    missed: u64,
+    stats: watch::Sender<RecorderStats>,
+}
+
+/// Starts the thread of a recording, and lets the call send it what it needs.
+pub(crate) fn record(call: &Call, config: RecorderConfig) -> Result<Started, RecordError> {
+    let start = now();
+    let (tap, packets) = packets(config.buffer, start);
+    let (commands, received) = mpsc::channel();
+    let (tell_outcome, outcome) = watch::channel(None);
+    let (tell_stats, stats) = watch::channel(RecorderStats::default());
+    let (tell_ready, ready) = oneshot::channel();
+    let thread = thread::Builder::new().name("voice-record".to_owned());
+    let writing = move || {
+        let writer = match Writer::open(config, start, packets, tell_stats) {
+            Ok(writer) => writer,
+            Err(error) => return drop(tell_ready.send(Err(error))),
+        };
+        let _ = tell_ready.send(Ok(()));
+        let result = writer.run(&received);
+        tell_outcome.send_replace(Some(result));
+    };
+    thread.spawn(writing).map_err(|error| RecordError::System(Arc::new(error)))?;
+    call.tell(Request::Tap(Tapped::Packets(tap)));
+    tokio::spawn(forward(call.later_events(), commands.clone()));
+    Ok(Started { commands, outcome, stats, ready })
+}
+
+/// Tells the writer what happens in the call. Ends with the call, or, at the next event, with the writer.
+async fn forward(mut events: Events, commands: mpsc::Sender<Command>) {
+    while let Some(event) = events.next().await {
+        let command = match event {
+            Event::Closed(closed) => Command::CallOver(closed),
+            event => Command::Event(Box::new(event)),
+        };
+        if commands.send(command).is_err() {
+            return;
+        }
+    }
+    let _ = commands.send(Command::CallOver(Closed::Aborted));
+}
+
+impl Writer {
+    fn open(
+        config: RecorderConfig,
+        start: Instant,
+        packets: Packets,
+        stats: watch::Sender<RecorderStats>,
+    ) -> Result<Self, RecordError> {
+        if config.format == RecordFormat::Mp3 {
+            find(&config.ffmpeg)
+                .map_err(|source| RecordError::NoFfmpeg { program: config.ffmpeg.clone(), source: Arc::new(source) })?;
+        }
+        let folder = config.folder.clone();
+        let unusable = |source| RecordError::Folder { folder: folder.clone(), source: Arc::new(source) };
+        std::fs::create_dir_all(&folder).map_err(unusable)?;
+        let disk = Disk { folder: folder.clone(), overwrite: config.overwrite };
+        if !config.overwrite && folder.join(SESSION).exists() {
+            return Err(RecordError::Exists(folder.join(SESSION)));
+        }
+        let journal = disk.open(JOURNAL).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => RecordError::Exists(folder.join(JOURNAL)),
+            _ => unusable(error),
+        })?;
+        if config.overwrite {
+            // That of the earlier recording.
+            let _ = std::fs::remove_file(folder.join(SESSION));
+        }
+        let start_unix_ms = unix_ms();
+        let mut journal = Journal::new(journal);
+        let format = format!("{:?}", config.format).to_lowercase();
+        journal.line(Duration::ZERO, "start", None, json!({ "unix_ms": start_unix_ms, "format": format }));
+        journal.flush().map_err(unusable)?;
+        let machine = Machine::new(disk, config.settings());
+        Ok(Self { config, start, start_unix_ms, machine, journal, packets, missed: 0, stats })
+    }
+
+    /// Writes until it is told to stop, or cannot go on.
+    fn run(mut self, commands: &mpsc::Receiver<Command>) -> Outcome {
+        let ended = loop {
+            let command = match commands.recv_timeout(TICK) {
+                Ok(command) => Some(command),
+                Err(mpsc::RecvTimeoutError::Timeout) => None,
+                Err(mpsc::RecvTimeoutError::Disconnected) => break Ok(Ended::Stopped),
+            };
+            // What came before the command is not concerned by it.
+            match self.write() {
+                Ok(None) => {}
+                Ok(Some(limit)) => break Ok(Ended::Limit(limit)),
+                Err(error) => break Err(error),
+            }
+            match command.map(|command| self.handle(command)) {
+                None | Some(Ok(None)) => {}
+                Some(Ok(Some(ended))) => break Ok(ended),
+                Some(Err(error)) => break Err(error),
+            }
+        };
+        self.finish(ended)
+    }
+
+    fn now(&self) -> Duration {
+        now().saturating_duration_since(self.start)
+    }
+
+    /// Writes what is due.
+    fn write(&mut self) -> Result<Option<Limit>, WriteError> {
+        let now = self.now();
+        while let Some((header, frame)) = self.packets.pop() {
+            self.machine.push(header.at, header.user, header.ssrc, header.seq, header.time, frame);
+        }
+        let limit = self.machine.tick(now)?;
+        self.take_notes();
+        let missed = self.packets.missed();
+        if missed > self.missed {
+            let packets = missed - self.missed;
+            self.journal.line(now, "missed", None, json!({ "packets": packets }));
+            self.missed = missed;
+        }
+        self.journal.flush().map_err(journal_failed)?;
+        let (users, bytes) = (self.machine.users(), self.machine.bytes());
+        self.stats.send_replace(RecorderStats { time: now, users, bytes, missed });
+        Ok(limit)
+    }
+
+    fn take_notes(&mut self) {
+        while let Some(note) = self.machine.poll_note() {
+            self.journal.note(&note);
+        }
+    }
+
+    fn handle(&mut self, command: Command) -> Result<Option<Ended>, WriteError> {
+        let now = self.now();
+        let Self { machine, journal, .. } = self;
+        match command {
+            Command::Allow(user) => {
+                machine.allow(user);
+                journal.line(now, "consent", Some(user), json!({ "allowed": true }));
+            }
+            Command::Deny(user) => {
+                machine.deny(user)?;
+                journal.line(now, "consent", Some(user), json!({ "allowed": false }));
+            }
+            Command::Note(text) => journal.line(now, "note", None, json!({ "text": text })),
+            Command::Pause => {
+                machine.pause()?;
+                journal.line(now, "pause", None, Value::Null);
+            }
+            Command::Resume => {
+                machine.resume();
+                journal.line(now, "resume", None, Value::Null);
+            }
+            Command::Event(event) => journal.event(now, &event),
+            Command::Stop => return Ok(Some(Ended::Stopped)),
+            Command::CallOver(closed) => return Ok(Some(Ended::CallOver(closed))),
+        }
+        Ok(None)
+    }
+
+    fn finish(mut self, ended: Result<Ended, WriteError>) -> Outcome {
+        let now = self.now();
+        let (report, finished) = self.machine.finish(now);
+        self.take_notes();
+        let (ended, error) = match (ended, finished) {
+            (Ok(ended), Ok(())) => (ended, None),
+            (Err(error), _) | (Ok(_), Err(error)) => (Ended::Failed, Some(error)),
+        };
+        let more = match &error {
+            Some(error) => json!({ "text": error.to_string() }),
+            None => json!({ "text": ended.to_string() }),
+        };
+        self.journal.line(now, if error.is_some() { "error" } else { "end" }, None, more);
+        let journal = self.journal.flush().map_err(journal_failed);
+        let mut recording = self.recording(report, ended);
+        let text = error.as_ref().map(WriteError::to_string);
+        let disk = Disk { folder: self.config.folder.clone(), overwrite: true };
+        let session = write(&disk, &recording, &self.journal, text.as_deref())
+            .map_err(|source| WriteError { file: SESSION.to_owned(), source });
+        if let Some(WriteError { file, source }) = error.or(journal.err()).or(session.err()) {
+            return Err(RecordError::Write { file, source: Arc::new(source), kept: Box::new(recording) });
+        }
+        if self.config.format == RecordFormat::Mp3 {
+            self.convert(&mut recording)?;
+        }
+        Ok(recording)
+    }
+
+    fn recording(&self, report: Report, ended: Ended) -> Recording {
+        let folder = self.config.folder.clone();
+        let paths = |files: &[receive::record::Written]| files.iter().map(|file| folder.join(&file.name)).collect();
+        Recording {
+            files: report.users.iter().map(|(user, it)| (*user, paths(&it.files))).collect(),
+            mix: paths(&report.mix),
+            start_unix_ms: self.start_unix_ms,
+            ended,
+            missed: self.missed,
+            report,
+            folder,
+        }
+    }
+
+    /// Makes MP3 of every file that there is; the first failure is handed back, after all were tried.
+    fn convert(&self, recording: &mut Recording) -> Result<(), RecordError> {
+        let mut failed = None;
+        for path in recording.files.values_mut().flatten() {
+            match to_mp3(&self.config.ffmpeg, path) {
+                Ok(mp3) => *path = mp3,
+                Err(text) => _ = failed.get_or_insert((path.clone(), text)),
+            }
+        }
+        let Some((file, text)) = failed else { return Ok(()) };
+        Err(RecordError::Convert { file, text, kept: Box::new(recording.clone()) })
+    }
+}
+
+fn journal_failed(source: io::Error) -> WriteError {
+    WriteError { file: JOURNAL.to_owned(), source }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver is where clocks are read")]
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
