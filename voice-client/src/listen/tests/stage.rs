@@ -114,6 +114,8 @@ impl Stage {
                 self.inbound.tick(self.now, &mut self.taps);
             }
             while self.inbound.poll_ping().is_some() {}
+            // Nobody wants a report.
+            self.inbound.poll_report_due(self.now);
         }
         self.now = until;
     }
