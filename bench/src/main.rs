@@ -2,6 +2,7 @@
 
 mod calls;
 mod dave;
+mod hearing;
 mod mls;
 mod pair;
 mod playing;
@@ -58,6 +59,7 @@ fn run() -> Outcome {
     songbird::run(&mut suite)?;
     room::run(&mut suite)?;
     receive::run(&mut suite)?;
+    hearing::run(&mut suite)?;
     mls::run(&mut suite)?;
     calls::run(&mut suite, &plan)?;
     let rows = suite.into_rows();

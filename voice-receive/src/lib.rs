@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "deep"), forbid(unsafe_code))]
 #![cfg_attr(feature = "deep", deny(unsafe_code))]
 
+mod account;
 mod away;
 mod codec;
 mod config;

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use voice_model::{RtpTime, SAMPLE_RATE, Seq, Ssrc};
 
+use crate::account::{Account, Entry};
 use crate::decode::{Decoder, Frame};
 use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     last: Option<(Instant, RtpTime)>,
     /// Interarrival jitter in samples (RFC 3550, section 6.4.1).
     spread: f64,
+    /// Of packets that nobody wants.
+    account: Account,
     stats: Stats,
 }
 
@@ -51,6 +54,7 @@ impl Stream {
             allowance: config.stretch.then_some(0),
             last: None,
             spread: 0.0,
+            account: Account::default(),
             stats: Stats::default(),
         }
     }
@@ -84,6 +88,7 @@ impl Stream {
             self.decoder = None;
         }
         if decode == Decode::Off {
+            self.account = Account::default();
             self.ahead = 0;
             self.jitter.clear();
             self.playout.stop();
@@ -101,14 +106,25 @@ impl Stream {
             None if frame.is_empty() => Content::Empty,
             None => Content::Broken,
         };
-        if self.decode != Decode::Off
-            && !self.store(Packet { seq, time, arrival: now, place: Place::default(), content }, frame)
-        {
+        let packet = Packet { seq, time, arrival: now, place: Place::default(), content };
+        let is_new = if self.decode == Decode::Off { self.count(seq) } else { self.store(packet, frame) };
+        if !is_new {
             return;
         }
         self.stats.malformed += u64::from(content == Content::Broken);
         self.stats.received += 1;
         self.measure(now, time);
+    }
+
+    /// Counts a packet that nobody wants; whether it is there for the first time.
+    fn count(&mut self, seq: Seq) -> bool {
+        let entry = self.account.enter(seq);
+        match entry {
+            Entry::New { missing } => self.stats.lost += u64::from(missing),
+            Entry::Found => self.stats.lost = self.stats.lost.saturating_sub(1),
+            Entry::Duplicate => self.stats.duplicate += 1,
+        }
+        entry != Entry::Duplicate
     }
 
     /// Whether it is one of the stream's packets, and there for the first time.

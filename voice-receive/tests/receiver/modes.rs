@@ -73,6 +73,11 @@ fn off_counts_and_holds_nothing() {
     let stats = script.stats();
     assert_eq!((stats.received, stats.malformed, stats.frames, script.heard.len()), (21, 1, 0, 0));
     assert_eq!((stats.depth, script.receiver.poll_timeout()), (Duration::ZERO, None));
+    for number in [23, 22, 22] {
+        script.push(number, 960 * u32::from(number), &packet);
+    }
+    let stats = script.stats();
+    assert_eq!((stats.received, stats.lost, stats.duplicate), (23, 1, 1), "21 is missing");
 }
 
 #[test]

@@ -1,0 +1,74 @@
+use voice_model::Seq;
+
+/// Sequence numbers further apart than this belong to a sender that restarted (`MAX_DROPOUT` in RFC 3550, appendix A.1).
+const MAX_DISTANCE: i16 = 3000;
+
+/// What is known of a stream whose packets nobody wants: which of them came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    highest: Option<Seq>,
+    /// Bit `i`: packet `highest - 1 - i` came, or is older than the stream.
+    history: u64,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is the newest; so many before it are missing.
+    New { missing: u16 },
+    /// It had been missing.
+    Found,
+    /// It came before.
+    Duplicate,
+}
+
+impl Account {
+    pub(crate) fn enter(&mut self, seq: Seq) -> Entry {
+        let ahead = self.highest.map(|highest| seq.since(highest));
+        match ahead {
+            Some(0) => Entry::Duplicate,
+            Some(ahead @ 1..=MAX_DISTANCE) => {
+                let missing = ahead as u16 - 1;
+                let shifted = self.history.checked_shl(u32::from(missing) + 1).unwrap_or(0);
+                self.history = shifted | 1_u64.checked_shl(missing.into()).unwrap_or(0);
+                self.highest = Some(seq);
+                Entry::New { missing }
+            }
+            Some(behind @ -64..=-1) => {
+                let bit = 1 << (behind.unsigned_abs() - 1);
+                let known = self.history & bit != 0;
+                self.history |= bit;
+                if known { Entry::Duplicate } else { Entry::Found }
+            }
+            _ => {
+                *self = Self { highest: Some(seq), history: u64::MAX };
+                Entry::New { missing: 0 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voice_model::Seq;
+
+    use super::{Account, Entry};
+
+    #[test]
+    fn what_is_missing_may_come_late_and_nothing_comes_twice() {
+        let mut account = Account::default();
+        let mut enter = |seq: u16| account.enter(Seq(seq));
+        assert_eq!(enter(65_533), Entry::New { missing: 0 });
+        assert_eq!(enter(65_532), Entry::Duplicate, "of before we came: no loss of ours");
+        assert_eq!(enter(65_534), Entry::New { missing: 0 });
+        assert_eq!(enter(2), Entry::New { missing: 3 });
+        assert_eq!(enter(0), Entry::Found);
+        assert_eq!(enter(0), Entry::Duplicate);
+        assert_eq!(enter(2), Entry::Duplicate);
+        assert_eq!(enter(65_533), Entry::Duplicate);
+        assert_eq!(enter(102), Entry::New { missing: 99 });
+        assert_eq!(enter(101), Entry::Found);
+        assert_eq!(enter(50_000), Entry::New { missing: 0 }, "a sender that restarted");
+        assert_eq!(enter(49_999), Entry::Duplicate);
+    }
+}
