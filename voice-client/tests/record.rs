@@ -1,4 +1,5 @@
 //! Recordings of real calls, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -205,4 +206,29 @@ async fn what_a_killed_program_leaves_is_repaired() {
     assert!(lines(&killed).len() > 2);
     assert!(repair_recording(&killed).expect("nothing to do").is_empty());
     repair_recording(folder.path()).expect_err("no recording");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_rejoins_goes_on_in_the_same_track() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let [one, _two, ear] = three(&server, &client).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let recorder = Recorder::start(&ear, RecorderConfig::new(folder.path())).await.expect("a recording");
+    let file = asset("ding-48k-mono.wav");
+    within(PATIENCE, "the first time", one.play(File::new(&file)).ended()).await;
+    recorded(&recorder, 1, 1_000).await;
+    within(PATIENCE, "leaving", one.leave()).await;
+    let info = info(&server, user(1), guild(1), channel(1)).await;
+    let one = within(PATIENCE, "another join", client.join(info)).await.expect("a call");
+    let before = recorder.stats().bytes;
+    within(PATIENCE, "the second time", one.play(File::new(&file)).ended()).await;
+    recorded(&recorder, 1, before + 1_000).await;
+    let recording = within(PATIENCE, "the end", recorder.stop()).await.expect("a good recording");
+    assert_eq!(recording.files.values().flatten().count(), 1);
+    let report = &recording.report.users[&user(1)];
+    assert_eq!((report.ssrcs.len(), report.track.restarts, report.track.lost), (2, 2, 0), "{report:?}");
+    let events = lines(folder.path());
+    let told = |event: &str| events.iter().filter(|line| line["event"] == event && line["user"] == "1").count();
+    assert_eq!((told("leave"), told("join"), told("epoch")), (1, 1, 2), "{events:#?}");
 }
