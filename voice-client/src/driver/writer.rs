@@ -229,8 +229,9 @@ impl Writer {
     fn recording(&self, report: Report, ended: Ended) -> Recording {
         let folder = self.config.folder.clone();
         let paths = |files: &[receive::record::Written]| files.iter().map(|file| folder.join(&file.name)).collect();
+        let heard = report.users.iter().filter(|(_, it)| !it.files.is_empty());
         Recording {
-            files: report.users.iter().map(|(user, it)| (*user, paths(&it.files))).collect(),
+            files: heard.map(|(user, it)| (*user, paths(&it.files))).collect(),
             mix: paths(&report.mix),
             start_unix_ms: self.start_unix_ms,
             ended,
