@@ -26,7 +26,11 @@ pub fn run(suite: &mut Suite) -> Outcome {
     let figures = measure()?;
     let figure = |name: &str| figures.get(name).copied().ok_or_else(|| format!("nobody says what {name} was"));
     let (sent, delivered) = (figure("sent")?, figure("delivered")?);
-    println!("hearing: {delivered} of {sent} packets, {} of them opened", figure("packets")?);
+    let [opened, late, skipped] = [figure("packets")?, figure("late")?, figure("skipped")?];
+    let slow = figure("consumer-lost")?;
+    println!(
+        "hearing: {delivered} of {sent} packets; {opened} opened, {late} late, {skipped} skipped, {slow} not read in time"
+    );
     if suite.wants(&dropped) {
         let share = ((sent - delivered) / sent).max(0.0);
         suite.push(Row::new(dropped, Figure::Share(share)).wanted(Wanted::AtMost(0.001)));

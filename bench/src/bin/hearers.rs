@@ -49,13 +49,18 @@ async fn hear(endpoint: &str, calls: u64) -> Outcome {
     let before = process::cpu();
     tokio::task::spawn_blocking(|| stdin().read_line(&mut String::new())).await??;
     let cpu = process::cpu() - before;
-    let (mut packets, mut lost) = (0, 0);
+    let (mut packets, mut lost, mut late, mut skipped) = (0, 0, 0, 0);
     for call in &joined {
         let stats = call.stats().await.ok_or("a call is over")?;
         packets += stats.received.packets;
         lost += stats.received.consumer_lost;
+        for heard in stats.heard.values() {
+            late += heard.late + heard.lost;
+            skipped += heard.skipped_samples;
+        }
     }
     println!("delivered={}\npackets={packets}\nconsumer-lost={lost}", delivered.load(Ordering::Relaxed));
+    println!("late={late}\nskipped={}", skipped / 960);
     println!("cpu={}", cpu.as_nanos());
     Ok(())
 }
