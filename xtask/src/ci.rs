@@ -44,6 +44,8 @@ fn clippy() -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
+    let deep = ["clippy", "-p", "voice-receive", "--features", "deep", "--all-targets", "--", "-D", "warnings"];
+    run::run(&mut run::cargo(&deep))?;
     let http = ["clippy", "-p", "voice-client", "--no-default-features", "--features", "http", "--", "-D", "warnings"];
     run::run(&mut run::cargo(&http))?;
     let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];

@@ -4,7 +4,7 @@ use crate::cmake;
 use crate::run::{self, Failure};
 
 /// Test programs first (`--examples` brings the tests inside the examples), then those in the documentation.
-const PASSES: [&[&str]; 2] = [
+const PASSES: [&[&str]; 3] = [
     &[
         "test",
         "--workspace",
@@ -17,6 +17,8 @@ const PASSES: [&[&str]; 2] = [
         "--examples",
     ],
     &["test", "--workspace", "--features", "voice-client/metrics", "--no-fail-fast", "--doc"],
+    // Another libopus, with weights; with the others it would take the plain one's place.
+    &["test", "--package", "voice-receive", "--features", "deep", "--no-fail-fast", "--lib", "--tests"],
 ];
 
 /// Every file of the fuzz corpora through its target.

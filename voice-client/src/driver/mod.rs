@@ -5,6 +5,7 @@ mod airing;
 mod clock;
 mod decode;
 mod dial;
+mod dispose;
 mod inlet;
 mod reader;
 mod request;
@@ -32,7 +33,7 @@ use crate::error::{Closed, JoinError};
 use crate::event::{Event, Queue, tell};
 use crate::info::VoiceStateCommand;
 use crate::link::MainGateway;
-use crate::media::{Command, Notice, Removed, Update};
+use crate::media::{Command, Notice, Update};
 use crate::player::{Closing, Order, Player};
 use crate::stats::{Sent, Stats};
 
@@ -41,6 +42,7 @@ pub(crate) use clock::{Beat, Clock, Place, Sending};
 pub use clock::{ClockStats, ClockThread, Realtime};
 pub(crate) use decode::Decoders;
 pub(crate) use dial::dialer;
+use dispose::let_go;
 pub(crate) use reader::{Mailbox, Readers, is_sought};
 pub(crate) use request::{Request, Target};
 pub(crate) use taps::Tapped;
@@ -424,26 +426,6 @@ impl Running {
             let _ = reply.send(stats);
         });
     }
-}
-
-/// Drops what the clock thread is done with; returns the end that is to be told, if it is one.
-fn let_go(player: &Player, notice: Notice) -> Option<Event> {
-    let (track, end, removed) = match notice {
-        Notice::TrackEnded { id, ended, track } => (id, TrackEnd::from(ended), Removed::Track(id, track)),
-        Notice::Dispose(Removed::Track(id, track)) => (id, TrackEnd::Stopped, Removed::Track(id, track)),
-        Notice::Dispose(removed) => {
-            dispose(removed);
-            return None;
-        }
-        _ => return None,
-    };
-    dispose(removed);
-    player.handle_ended(track, &end).then_some(Event::TrackEnded { track, end })
-}
-
-/// Dropping a sink wakes who waits for it: code of the application.
-fn dispose(removed: Removed) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(removed)));
 }
 
 /// A lock whose holder cannot have panicked in a way that matters.

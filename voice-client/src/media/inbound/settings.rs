@@ -8,7 +8,7 @@ use crate::config::Config;
 /// Longer than any of the settings can sensibly be; keeps sums with a moment in range.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// What an [`Inbound`] is told once.
+/// What an [`Inbound`](super::Inbound) is told once.
 pub struct InboundSettings {
     /// Jitter buffer and decoding.
     pub receive: receive::Config,
