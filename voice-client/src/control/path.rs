@@ -23,7 +23,9 @@ impl Control {
     pub(crate) fn handle_vital(&mut self, now: Instant, vital: Vital) {
         // What is asked for now is answered by what is under way.
         let judges = self.is_up() && !self.deaf && self.rediscovery.is_none();
-        if judges || vital == Vital::Answered && self.rediscovery.is_none() {
+        // Told once: it must not be lost.
+        let is_over = vital == Vital::Opened || vital == Vital::Answered && self.rediscovery.is_none();
+        if judges || is_over {
             let act = self.watchdog.handle(now, vital, self.top());
             self.climb(now, act);
         }

@@ -109,6 +109,7 @@ impl PlayOut {
             self.note(now().saturating_duration_since(start));
             return;
         }
+        debug_assert!(lock(&self.home.done).is_empty(), "those of the tick before are here");
         inbound.take_due(at, &mut self.due);
         let count = shares(self.cost, self.due.len(), self.decoders.max);
         let each = self.due.len().div_ceil(count).max(1);
@@ -131,16 +132,20 @@ impl PlayOut {
             if lock(&self.home.done).len() >= sent { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        std::mem::swap(&mut *lock(&self.home.done), &mut self.batches);
-        self.batches.sort_unstable_by_key(|batch| batch.index);
+        // Those that this tick did not need are here already, and have nothing to say.
+        let first = self.batches.len();
+        self.batches.append(&mut lock(&self.home.done));
+        let done = &mut self.batches[first..];
+        done.sort_unstable_by_key(|batch| batch.index);
+        let start = now();
         let mut cost = Duration::ZERO;
-        for batch in &mut self.batches {
+        for batch in done {
             cost += batch.cost;
             inbound.deliver(at, &batch.rendered, sink);
             inbound.give_back(at, batch.speakers.drain(..), &batch.names);
         }
         inbound.end_tick(at, sink);
-        self.note(cost);
+        self.note(cost + now().saturating_duration_since(start));
     }
 
     fn note(&mut self, cost: Duration) {

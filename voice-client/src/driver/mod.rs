@@ -108,7 +108,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     let (done, mut works) = post::unbounded();
     let (report, mut discovery) = post::unbounded();
     let receiving = udp::run(inbound, decoders.play_out(), messages, report, place.beat().clone());
-    let receiving = tokio::spawn(receiving);
+    let mut receiving = tokio::spawn(receiving);
     let (inbox, mut incoming) = Ws::channel();
     let (hold, closing_player) = (config.mute_holds, Closing(player.clone()));
     let mut running = Running {
@@ -133,7 +133,7 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
     };
     async move {
         let _closing = closing_player;
-        let mut abandoned = false;
+        let (mut abandoned, mut deafened) = (false, false);
         while running.ended.is_none() {
             tokio::select! {
                 request = requests.recv(), if !abandoned => match request {
@@ -154,6 +154,11 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
                     };
                     running.handle_notice(notice);
                 }
+                _ = &mut receiving, if !deafened => {
+                    // It ends after this one, but for a panic.
+                    deafened = true;
+                    running.control.handle_panicked();
+                }
                 Ok(order) = orders.recv() => running.handle_order(order),
                 () = sleep_until(running.timers.poll_timeout()) => running.handle_timers(),
                 Ok(incoming) = discovery.recv() => running.handle_udp(incoming),
@@ -170,7 +175,9 @@ pub(crate) fn run(task: CallTask) -> impl Future<Output = ()> {
         let Running { config, place, player, receive, ws, mut closing, mut events, ended, .. } = running;
         requests.close();
         drop((place, receive, incoming));
-        let _ = receiving.await;
+        if !deafened {
+            let _ = receiving.await;
+        }
         // Until the clock thread has let go of the call, whose remains are dropped here.
         while let Ok(notice) = notices.recv().await {
             if let Some(event) = let_go(&player, notice) {

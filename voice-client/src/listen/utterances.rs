@@ -124,6 +124,8 @@ impl Utterances {
             }
             let deadline = self.people.values().filter_map(|person| person.segmenter.poll_timeout()).min();
             tokio::select! {
+                // What waits was said before: time passes only where nothing more comes.
+                biased;
                 sound = self.listener.next() => match sound {
                     Some(sound) => self.hear(&sound),
                     None if self.people.is_empty() => return None,

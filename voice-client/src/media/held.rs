@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model::{Ssrc, UserId};
+use model::{SILENCE_FRAME, Ssrc, UserId};
 
 use super::packet::Stamp;
 
@@ -38,7 +38,17 @@ pub(super) struct Packet {
     /// Whose it is, if that is known already.
     pub(super) user: Option<UserId>,
     pub(super) stamp: Stamp,
+    /// No key that was there opens it.
+    pub(super) tried: bool,
     pub(super) frame: Box<[u8]>,
+}
+
+impl Packet {
+    /// A packet that nobody could open, tried with everybody's keys if it is sealed.
+    pub(super) fn new(lacks: Lacks, user: Option<UserId>, stamp: Stamp, frame: &[u8]) -> Self {
+        let tried = !frame.is_empty() && *frame != SILENCE_FRAME;
+        Self { lacks, user, stamp, tried, frame: frame.into() }
+    }
 }
 
 impl Held {
@@ -65,8 +75,13 @@ impl Held {
     }
 
     /// Packets held of a stream.
-    pub(super) fn count(&self, ssrc: Ssrc) -> usize {
+    fn count(&self, ssrc: Ssrc) -> usize {
         self.packets.iter().filter(|held| held.stamp.ssrc == ssrc).count()
+    }
+
+    /// Packets held of a stream that everybody's keys were tried with.
+    pub(super) fn tried(&self, ssrc: Ssrc) -> usize {
+        self.packets.iter().filter(|held| held.tried && held.stamp.ssrc == ssrc).count()
     }
 
     /// Offers what is held of these streams, in order of arrival; what `offer` gives back is held on.
@@ -133,6 +148,7 @@ mod tests {
             lacks: Lacks::User,
             user: None,
             stamp: Stamp { at, ssrc: Ssrc(ssrc), seq: Seq(seq), time: RtpTime(0), marker: false, speaking: None },
+            tried: false,
             frame: vec![0; len].into(),
         }
     }

@@ -3,6 +3,7 @@
 //! conceal, hand to the application.
 
 mod playing;
+mod roster;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use crypto::Opener;
 use dave::{Opened, Refusal};
-use model::{Ssrc, UserId};
+use model::{SILENCE_FRAME, Ssrc, UserId};
 use receive::Receiver;
 use udp::{Datagram, Keepalive, rtcp, rtp};
 
+use roster::Roster;
 pub use settings::InboundSettings;
 
 use super::held::{Held, Lacks, Packet};
@@ -27,8 +29,6 @@ use super::vitals::Vitals;
 use super::{Session, Update};
 use crate::stats::Received;
 
-/// Users whose figures are kept when they are gone; more than any channel has speakers.
-const MAX_PEOPLE: usize = 4_096;
 /// Frames of a stream that are tried with the keys of everybody, as long as they are held.
 const TRIALS: usize = 3;
 /// How often secrets are looked at that may have had their time.
@@ -83,7 +83,10 @@ impl Inbound {
         match update {
             Update::Session(session) => self.attach(now, session),
             Update::Detach => self.detach(sink),
-            Update::Deaf(deaf) => self.deaf = *deaf,
+            Update::Deaf(deaf) => {
+                self.deaf = *deaf;
+                self.interrupt(sink);
+            }
             Update::Speaker { ssrc, user } => self.attribute(now, *ssrc, *user, sink),
             Update::Gone(user) => self.forget(*user, sink),
             Update::Dave(update) => {
@@ -120,9 +123,7 @@ impl Inbound {
     }
 
     fn attribute(&mut self, now: Instant, ssrc: Ssrc, user: UserId, sink: &mut impl Sink) {
-        if let Some(gone) = self.people.name(ssrc, user) {
-            sink.forget(gone);
-        }
+        self.roster().name(ssrc, user, sink);
         if self.receiver.knows(ssrc)
             && let Some(decode) = sink.wants(user)
         {
@@ -131,25 +132,21 @@ impl Inbound {
         self.offer(now, user, sink);
     }
 
-    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before. What nobody is known
-    /// to send is theirs when their key opens it.
+    /// Tries again what is held of this user: there is a key, or an SSRC, that was not there before. What nobody is known to
+    /// send, or who is said to has not sealed, is theirs when their key opens it.
     fn offer(&mut self, now: Instant, user: UserId, sink: &mut impl Sink) {
-        let Self { held, people, openers, received, receiver, .. } = self;
+        let Self { held, people, openers, received, receiver, reports, past, .. } = self;
         held.offer(
-            |packet| packet.user.is_none_or(|of| of == user),
+            |packet| packet.user.is_none_or(|of| of == user) || packet.lacks == Lacks::RightSecret,
             |mut packet| {
                 let ssrc = packet.stamp.ssrc;
-                let opened = match (packet.user, people.user(ssrc)) {
-                    (None, Some(of)) if of != user => return Some(packet),
-                    (None, None) => {
-                        let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
-                        if let Some(gone) = people.name(ssrc, user) {
-                            sink.forget(gone);
-                        }
-                        received.opened += 1;
-                        Ok(len)
-                    }
-                    _ => open(openers, received, now, user, &mut packet.frame),
+                let opened = if people.user(ssrc) == Some(user) {
+                    open(openers, received, now, user, &mut packet.frame)
+                } else {
+                    let Some(len) = openers.try_open(now, user, &mut packet.frame) else { return Some(packet) };
+                    Roster { people, receiver, reports, past }.name(ssrc, user, sink);
+                    received.opened += 1;
+                    Ok(len)
                 };
                 match opened {
                     Ok(len) => {
@@ -168,7 +165,7 @@ impl Inbound {
     /// nobody can open are tried with everybody's keys.
     fn recognise(&mut self, now: Instant, stamp: Stamp, frame: &mut [u8], sink: &mut impl Sink) -> bool {
         let known = self.people.user(stamp.ssrc);
-        if self.held.count(stamp.ssrc) >= TRIALS {
+        if !may_be_sealed(frame) || self.held.tried(stamp.ssrc) >= TRIALS {
             return false;
         }
         let Some((user, len)) = self.openers.recognise(now, known, frame) else { return false };
@@ -181,20 +178,25 @@ impl Inbound {
     }
 
     fn forget(&mut self, user: UserId, sink: &mut impl Sink) {
-        while let Some((ssrc, speech)) = self.people.forget_one(user) {
-            if let Some(speech) = speech {
-                sink.speech(speech);
-            }
-            if let Some(stats) = self.receiver.stats(ssrc) {
-                self.past.entry(user).or_default().merge(&stats);
-                if self.past.len() > MAX_PEOPLE {
-                    self.past.pop_first();
-                }
-            }
-            self.receiver.forget(ssrc);
-            self.reports.forget(ssrc);
-            sink.forget(ssrc);
+        let mut roster = self.roster();
+        while let Some(ssrc) = roster.people.stream_of(user) {
+            roster.release(ssrc, sink);
         }
+    }
+
+    /// Nothing of anybody comes for a while: what is missed then is no loss.
+    fn interrupt(&mut self, sink: &mut impl Sink) {
+        let streams: Vec<_> = self.people.streams().collect();
+        let mut roster = self.roster();
+        for (ssrc, user) in streams {
+            roster.release(ssrc, sink);
+            roster.name(ssrc, user, sink);
+        }
+    }
+
+    fn roster(&mut self) -> Roster<'_> {
+        let Self { people, receiver, reports, past, .. } = self;
+        Roster { people, receiver, reports, past }
     }
 
     /// Takes a datagram from the voice server. Returns whether it is one for IP discovery, which control wants.
@@ -264,7 +266,7 @@ impl Inbound {
         self.received.padding += u64::from(frame.is_empty());
         let Some(user) = self.people.user(ssrc) else {
             if !self.recognise(now, stamp, frame, sink) {
-                self.hold(Packet { lacks: Lacks::User, user: None, stamp, frame: (&*frame).into() });
+                self.hold(Packet::new(Lacks::User, None, stamp, frame));
             }
             return;
         };
@@ -281,7 +283,7 @@ impl Inbound {
             Err(None) => {}
             Err(Some(lacks)) => {
                 if !self.recognise(now, stamp, frame, sink) {
-                    self.hold(Packet { lacks, user: Some(user), stamp, frame: (&*frame).into() });
+                    self.hold(Packet::new(lacks, Some(user), stamp, frame));
                 }
             }
         }
@@ -371,6 +373,11 @@ impl Inbound {
 /// Discord's speaking flags, from the body of a header extension in the one-byte form.
 fn speaking_flags(extension: &[u8]) -> Option<u8> {
     rtp::elements(extension).find(|element| element.id == rtp::SPEAKING)?.data.first().copied()
+}
+
+/// Padding and silence frames of the server's making are not, and say nothing about who sends them.
+fn may_be_sealed(frame: &[u8]) -> bool {
+    !frame.is_empty() && *frame != SILENCE_FRAME
 }
 
 /// Hands an opened packet to who wants packets, and to the jitter buffer.

@@ -47,27 +47,28 @@ impl People {
         self.streams.get(&ssrc.0).map(|person| person.user)
     }
 
-    /// Ties a stream to a user. Returns a stream that has to go for it, or that was somebody else's until now.
-    pub(super) fn name(&mut self, ssrc: Ssrc, user: UserId) -> Option<Ssrc> {
-        let known = self.user(ssrc);
-        if known == Some(user) {
-            return None;
-        }
-        let gone = match known {
-            Some(_) => Some(ssrc),
-            None if self.streams.len() >= MAX_STREAMS => self.streams.pop_first().map(|(ssrc, _)| Ssrc(ssrc)),
-            None => None,
-        };
-        self.streams.insert(ssrc.0, Person { user, activity: Activity::new(self.sensitivity) });
-        gone
+    /// A stream that has to go before this one can be named.
+    pub(super) fn oldest_to_make_room(&self, ssrc: Ssrc) -> Option<Ssrc> {
+        let full = self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&ssrc.0);
+        self.streams.keys().next().filter(|_| full).map(|oldest| Ssrc(*oldest))
     }
 
-    /// Takes out one stream of this user; whether they were speaking in it.
-    pub(super) fn forget_one(&mut self, user: UserId) -> Option<(Ssrc, Option<Speech>)> {
-        let (&ssrc, _) = self.streams.iter().find(|(_, person)| person.user == user)?;
-        let person = self.streams.remove(&ssrc)?;
-        let (ssrc, mut activity) = (Ssrc(ssrc), person.activity);
-        Some((ssrc, activity.end().map(|change| Speech { user, ssrc, change })))
+    /// Ties a stream to a user.
+    pub(super) fn name(&mut self, ssrc: Ssrc, user: UserId) {
+        if self.user(ssrc) != Some(user) {
+            self.streams.insert(ssrc.0, Person { user, activity: Activity::new(self.sensitivity) });
+        }
+    }
+
+    /// A stream of this user.
+    pub(super) fn stream_of(&self, user: UserId) -> Option<Ssrc> {
+        self.streams().find(|(_, of)| *of == user).map(|(ssrc, _)| ssrc)
+    }
+
+    /// Takes out a stream: whose it was, and the end of what they were saying in it.
+    pub(super) fn remove(&mut self, ssrc: Ssrc) -> Option<(UserId, Option<Speech>)> {
+        let Person { user, mut activity } = self.streams.remove(&ssrc.0)?;
+        Some((user, activity.end().map(|change| Speech { user, ssrc, change })))
     }
 
     /// All streams.

@@ -122,3 +122,23 @@ fn speech_starts_and_stops_on_the_clock_of_its_stream() {
     assert_eq!(speech.len(), 6);
     assert!(matches!(speech[5].change, Change::Stopped(_)));
 }
+
+#[test]
+fn what_was_said_while_we_were_deaf_is_no_loss() {
+    let mut world = World::encrypted(304);
+    for id in [10, 11] {
+        let peer = world.add(id, &Config::default(), Impairment::default());
+        world.join(peer);
+    }
+    world.run(SECOND);
+    world.play(1, Tone::new(440.0, 0.5, Some(20 * SECOND)));
+    world.run(2 * SECOND);
+    world.peers[0].control.set_deaf(true);
+    world.run(10 * SECOND);
+    let heard = world.peers[0].ears.arrivals.len();
+    world.peers[0].control.set_deaf(false);
+    world.run(10 * SECOND);
+    let ears = &world.peers[0].ears;
+    assert!(ears.arrivals.len() > heard + 300 && heard < 110, "{heard} at first");
+    assert_eq!(world.peers[0].inbound.heard()[&user(11)].lost, 0);
+}

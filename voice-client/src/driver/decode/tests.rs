@@ -103,8 +103,15 @@ fn what_threads_decode_is_what_the_call_would_have_decoded_by_itself() {
         let (mut call, mut play_out) = (Call::new(start), decoders.play_out());
         for _ in 0..60 {
             call.receive(ears);
-            // As if it had become so expensive.
-            (play_out.spread, play_out.cost) = (is_spread, if is_spread { 10 * BUSY } else { Duration::ZERO });
+            // As if it had become so expensive, and cheaper, and dear again.
+            let cost = [10, 1, 3, 0, 2][call.beat as usize % 5] * BUSY;
+            (play_out.spread, play_out.cost) = (is_spread, if is_spread { cost } else { Duration::ZERO });
+            call.play_out(&mut play_out, ears);
+        }
+        // Nobody is active for a while.
+        for _ in 0..40 {
+            call.now += FRAME;
+            (play_out.spread, play_out.cost) = (is_spread, 10 * BUSY);
             call.play_out(&mut play_out, ears);
         }
     }
