@@ -207,3 +207,56 @@ async fn what_a_killed_program_leaves_is_repaired() {
     assert!(repair_recording(&killed).expect("nothing to do").is_empty());
     repair_recording(folder.path()).expect_err("no recording");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_rejoins_goes_on_in_the_same_track() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let [one, _two, ear] = three(&server, &client).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let recorder = Recorder::start(&ear, RecorderConfig::new(folder.path())).await.expect("a recording");
+    let file = asset("ding-48k-mono.wav");
+    within(PATIENCE, "the first time", one.play(File::new(&file)).ended()).await;
+    recorded(&recorder, 1, 1_000).await;
+    within(PATIENCE, "leaving", one.leave()).await;
+    let info = info(&server, user(1), guild(1), channel(1)).await;
+    let one = within(PATIENCE, "another join", client.join(info)).await.expect("a call");
+    let before = recorder.stats().bytes;
+    within(PATIENCE, "the second time", one.play(File::new(&file)).ended()).await;
+    recorded(&recorder, 1, before + 1_000).await;
+    let recording = within(PATIENCE, "the end", recorder.stop()).await.expect("a good recording");
+    assert_eq!(recording.files.values().flatten().count(), 1);
+    let report = &recording.report.users[&user(1)];
+    assert_eq!((report.ssrcs.len(), report.track.lost), (2, 0), "{report:?}");
+    let events = lines(folder.path());
+    let told = |event: &str| events.iter().filter(|line| line["event"] == event && line["user"] == "1").count();
+    assert_eq!((told("leave"), told("join")), (1, 1), "{events:#?}");
+    // A machine that is busy elsewhere may make a sender skip time as well.
+    assert!(told("epoch") >= 2, "{events:#?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_recording_and_keeps_what_there_is() {
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let [one, two, ear] = three(&server, &client).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("1.ogg")).expect("a link");
+    let recorder =
+        Recorder::start(&ear, RecorderConfig::new(folder.path()).overwrite(true)).await.expect("a recording");
+    let file = asset("arpeggio-48k-stereo.flac");
+    let second = two.play(File::new(&file));
+    recorded(&recorder, 1, 5_000).await;
+    let first = one.play(File::new(&file));
+    let error = within(PATIENCE, "the failure", recorder.finished()).await.expect_err("the disk is full");
+    drop((first, second));
+    let text = error.to_string();
+    assert!(text.contains("1.ogg") && text.contains("is kept"), "{text}");
+    let RecordError::Write { source, kept, .. } = error else { panic!("{text}") };
+    assert_eq!((source.kind(), &kept.ended), (std::io::ErrorKind::StorageFull, &Ended::Failed));
+    let whole = &kept.report.users[&user(2)].files[0];
+    assert!(whole.bytes > 5_000 && whole.samples > 24_000, "{whole:?}");
+    assert_eq!(std::fs::metadata(folder.path().join("2.ogg")).expect("a file").len(), whole.bytes);
+    assert!(json(&folder.path().join("session.json"))["error"].as_str().is_some_and(|text| text.contains("1.ogg")));
+}

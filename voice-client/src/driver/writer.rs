@@ -40,8 +40,15 @@ struct Writer {
     machine: Machine<Disk>,
     journal: Journal,
     packets: Packets,
+    happening: Happening,
     missed: u64,
     stats: watch::Sender<RecorderStats>,
+}
+
+/// What the call says of itself.
+struct Happening {
+    events: Events,
+    closed: watch::Receiver<Option<Closed>>,
 }
 
 /// Starts the thread of a recording, and lets the call send it what it needs.
@@ -53,8 +60,9 @@ pub(crate) fn record(call: &Call, config: RecorderConfig) -> Result<Started, Rec
     let (tell_stats, stats) = watch::channel(RecorderStats::default());
     let (tell_ready, ready) = oneshot::channel();
     let thread = thread::Builder::new().name("voice-record".to_owned());
+    let happening = Happening { events: call.later_events(), closed: call.shared().closed() };
     let writing = move || {
-        let writer = match Writer::open(config, start, packets, tell_stats) {
+        let writer = match Writer::open(config, start, packets, happening, tell_stats) {
             Ok(writer) => writer,
             Err(error) => return drop(tell_ready.send(Err(error))),
         };
@@ -64,22 +72,7 @@ pub(crate) fn record(call: &Call, config: RecorderConfig) -> Result<Started, Rec
     };
     thread.spawn(writing).map_err(|error| RecordError::System(Arc::new(error)))?;
     call.tell(Request::Tap(Tapped::Packets(tap)));
-    tokio::spawn(forward(call.later_events(), commands.clone()));
     Ok(Started { commands, outcome, stats, ready })
-}
-
-/// Tells the writer what happens in the call. Ends with the call, or, at the next event, with the writer.
-async fn forward(mut events: Events, commands: mpsc::Sender<Command>) {
-    while let Some(event) = events.next().await {
-        let command = match event {
-            Event::Closed(closed) => Command::CallOver(closed),
-            event => Command::Event(Box::new(event)),
-        };
-        if commands.send(command).is_err() {
-            return;
-        }
-    }
-    let _ = commands.send(Command::CallOver(Closed::Aborted));
 }
 
 impl Writer {
@@ -87,6 +80,7 @@ impl Writer {
         config: RecorderConfig,
         start: Instant,
         packets: Packets,
+        happening: Happening,
         stats: watch::Sender<RecorderStats>,
     ) -> Result<Self, RecordError> {
         if config.format == RecordFormat::Mp3 {
@@ -114,7 +108,7 @@ impl Writer {
         journal.line(Duration::ZERO, "start", None, json!({ "unix_ms": start_unix_ms, "format": format }));
         journal.flush().map_err(unusable)?;
         let machine = Machine::new(disk, config.settings());
-        Ok(Self { config, start, start_unix_ms, machine, journal, packets, missed: 0, stats })
+        Ok(Self { config, start, start_unix_ms, machine, journal, packets, happening, missed: 0, stats })
     }
 
     /// Writes until it is told to stop, or cannot go on.
@@ -130,6 +124,9 @@ impl Writer {
                 Ok(None) => {}
                 Ok(Some(limit)) => break Ok(Ended::Limit(limit)),
                 Err(error) => break Err(error),
+            }
+            if let Some(closed) = self.take_events() {
+                break Ok(Ended::CallOver(closed));
             }
             match command.map(|command| self.handle(command)) {
                 None | Some(Ok(None)) => {}
@@ -147,9 +144,7 @@ impl Writer {
     /// Writes what is due.
     fn write(&mut self) -> Result<Option<Limit>, WriteError> {
         let now = self.now();
-        while let Some((header, frame)) = self.packets.pop() {
-            self.machine.push(header.at, header.user, header.ssrc, header.seq, header.time, frame);
-        }
+        self.take_packets();
         let limit = self.machine.tick(now)?;
         self.take_notes();
         let missed = self.packets.missed();
@@ -162,6 +157,26 @@ impl Writer {
         let (users, bytes) = (self.machine.users(), self.machine.bytes());
         self.stats.send_replace(RecorderStats { time: now, users, bytes, missed });
         Ok(limit)
+    }
+
+    fn take_packets(&mut self) {
+        while let Some((header, frame)) = self.packets.pop() {
+            self.machine.push(header.at, header.user, header.ssrc, header.seq, header.time, frame);
+        }
+    }
+
+    /// Writes what has happened in the call; says how it ended, if it has.
+    fn take_events(&mut self) -> Option<Closed> {
+        let now = self.now();
+        // Looked at before the events, of which the last one tells more.
+        let is_gone = self.happening.closed.has_changed().is_err();
+        while let Some(event) = self.happening.events.try_next() {
+            match event {
+                Event::Closed(closed) => return Some(closed),
+                event => self.journal.event(now, &event),
+            }
+        }
+        is_gone.then_some(Closed::Aborted)
     }
 
     fn take_notes(&mut self) {
@@ -191,15 +206,16 @@ impl Writer {
                 machine.resume();
                 journal.line(now, "resume", None, Value::Null);
             }
-            Command::Event(event) => journal.event(now, &event),
             Command::Stop => return Ok(Some(Ended::Stopped)),
-            Command::CallOver(closed) => return Ok(Some(Ended::CallOver(closed))),
         }
         Ok(None)
     }
 
     fn finish(mut self, ended: Result<Ended, WriteError>) -> Outcome {
         let now = self.now();
+        if let Ok(Ended::Stopped | Ended::CallOver(_)) = ended {
+            self.take_packets();
+        }
         let (report, finished) = self.machine.finish(now);
         self.take_notes();
         let (ended, error) = match (ended, finished) {
@@ -229,8 +245,9 @@ impl Writer {
     fn recording(&self, report: Report, ended: Ended) -> Recording {
         let folder = self.config.folder.clone();
         let paths = |files: &[receive::record::Written]| files.iter().map(|file| folder.join(&file.name)).collect();
+        let heard = report.users.iter().filter(|(_, it)| !it.files.is_empty());
         Recording {
-            files: report.users.iter().map(|(user, it)| (*user, paths(&it.files))).collect(),
+            files: heard.map(|(user, it)| (*user, paths(&it.files))).collect(),
             mix: paths(&report.mix),
             start_unix_ms: self.start_unix_ms,
             ended,

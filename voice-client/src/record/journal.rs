@@ -7,6 +7,7 @@ use model::{SAMPLE_RATE, UserId};
 use receive::record::{Note, What};
 use serde_json::{Map, Value, json};
 
+use crate::encryption::EncryptionEvent;
 use crate::event::{Event, Recovery};
 
 /// Most users whose joins are counted.
@@ -103,6 +104,9 @@ impl Journal {
                 self.line(at, "reconnect", None, more);
             }
             Event::Moved { channel } => self.line(at, "moved", None, json!({ "channel": channel.to_string() })),
+            Event::Encryption(EncryptionEvent::PrivacyCode { epoch, .. }) => {
+                self.line(at, "encryption", None, json!({ "epoch": epoch }));
+            }
             Event::Missed(events) => self.line(at, "missed", None, json!({ "events": events })),
             _ => {}
         }

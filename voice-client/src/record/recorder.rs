@@ -13,7 +13,6 @@ use super::error::RecordError;
 use crate::call::Call;
 use crate::driver::record;
 use crate::error::Closed;
-use crate::event::Event;
 
 /// Records a call: a track for each user, all on one time line, into files that survive.
 ///
@@ -52,8 +51,6 @@ pub(crate) enum Command {
     Pause,
     Resume,
     Stop,
-    Event(Box<Event>),
-    CallOver(Closed),
 }
 
 /// Why a recording is over.

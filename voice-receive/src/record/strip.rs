@@ -336,6 +336,7 @@ impl<W: Write + Seek> AudioFile<W> {
 
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
+        io::ErrorKind::AlreadyExists => "; record into an empty folder, or let files be replaced",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room, or set a limit of bytes",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; record into a folder that can be written"

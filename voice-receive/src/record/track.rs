@@ -15,6 +15,8 @@ const LIMIT: i64 = 15 * MS / 2;
 const CALM: i64 = 5 * MS;
 /// A gap longer than this is no loss that could be concealed, whatever is missing.
 const LONGEST_LOSS: i64 = SAMPLE_RATE as i64;
+/// A packet whose time is over by more than this is left out: no sender makes a track run ahead of the time.
+const FAR: i64 = SAMPLE_RATE as i64;
 /// Who has not been heard for this long does not speak.
 const HANG: u64 = 200 * MS as u64;
 
@@ -214,6 +216,10 @@ impl Track {
     fn place<'a>(&mut self, ideal: i64, rtp: i64, length: u32, frame: &'a [u8]) -> Option<Placed<'a>> {
         let end = self.end as i64;
         let off = ideal - end;
+        if off < -FAR {
+            self.report.dropped += 1;
+            return None;
+        }
         let step = self.rtp.map(|before| rtp - before);
         let mut change = 0;
         let gap = match step {
@@ -222,8 +228,9 @@ impl Track {
             Some(..=0) => {
                 self.report.corrections += 1;
                 change = rounded(off);
+                let is_whole = self.correction == Correction::Packets || i64::from(length) < 2 * UNIT;
                 match self.correction {
-                    Correction::Packets if off < 0 => {
+                    _ if off < 0 && is_whole => {
                         self.report.dropped += 1;
                         return None;
                     }
@@ -240,7 +247,8 @@ impl Track {
         let (cut, repeat) = match self.correction {
             // A little of every packet is heard.
             Correction::Samples if gap == 0 => {
-                ((-change).clamp(0, i64::from(length) / 2) as u32, change.clamp(0, i64::from(length)) as u32)
+                let half = i64::from(length) / 2 / UNIT * UNIT;
+                ((-change).clamp(0, half) as u32, change.clamp(0, i64::from(length)) as u32)
             }
             _ => (0, 0),
         };

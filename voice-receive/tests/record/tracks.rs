@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use proptest::prelude::{any, prop, prop_assert, proptest};
 use voice_model::{RtpTime, SILENCE_FRAME, Seq, Ssrc, UserId};
 use voice_receive::record::{Correction, Recorder, Restart, Settings, Track, TrackNote};
 
@@ -150,6 +151,46 @@ fn a_stall_of_the_network_is_no_jump() {
     let (placed, notes, track) = place(&sent);
     assert!(placed.iter().enumerate().all(|(number, (at, _))| *at == 960 * number as u64), "{placed:?}");
     assert_eq!((notes, track.report().lost), (vec![first(1)], 0));
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_track_runs_forward_and_never_ahead_of_the_time(
+        packets in prop::collection::vec(
+            (0_u64..300, 0_u32..3, any::<u16>(), any::<u32>(), any::<bool>(), prop::sample::select(vec![0xF8_u8, 0xE0, 0x1B, 0x19])),
+            1..400,
+        ),
+        samples in any::<bool>(),
+    ) {
+        let mut track = Track::new(ms(500), if samples { Correction::Samples } else { Correction::Packets });
+        let (mut at, mut seq, mut time, mut end) = (0, 7_u16, 9_u32, 0);
+        let mut packets = packets;
+        // And in the end everything comes out.
+        packets.push((5_000, 0, 0, 0, false, 0xF8));
+        for (wait, ssrc, any_seq, any_time, is_wild, toc) in packets {
+            at += wait / 4;
+            seq = if is_wild && any_seq % 3 == 0 { any_seq } else { seq.wrapping_add(1 + any_seq % 2) };
+            time = if is_wild && any_time % 3 == 0 { any_time } else { time.wrapping_add(960) };
+            track.push(ms(at), Ssrc(ssrc), Seq(seq), RtpTime(time), &[toc, 0x02, 0, 1, 2, 3]);
+            let mut wrong = None;
+            let release: Result<(), Infallible> = track.release(
+                ms(at),
+                &mut |it| {
+                    let is_wrong = it.position < end || it.end != end || !it.position.is_multiple_of(120);
+                    if is_wrong || it.length() == 0 || it.cut > it.samples / 2 || it.repeat > it.samples {
+                        wrong = Some((it.position, end));
+                    }
+                    end = it.position + u64::from(it.length());
+                    Ok(())
+                },
+                &mut |_, _| {},
+            );
+            release.unwrap_or_else(|never| match never {});
+            prop_assert!(wrong.is_none(), "{wrong:?}");
+            prop_assert!(end <= 48 * at + 48_000 + 2 * 5_760, "ends at {end} after {at} ms");
+            prop_assert!(track.end() == end);
+        }
+    }
 }
 
 /// An hour of one person; how far packets are off, and the report.
