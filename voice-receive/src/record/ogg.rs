@@ -35,13 +35,20 @@ pub(super) const LAST: u8 = 4;
 const SILENCES: [(u64, [u8; 3]); 4] =
     [(960, [0xF8, 0xFF, 0xFE]), (480, [0xF0, 0xFF, 0xFE]), (240, [0xE8, 0xFF, 0xFE]), (120, [0xE0, 0xFF, 0xFE])];
 
+/// Samples of the longest packet, 120 ms.
+const LONGEST: u64 = 5_760;
+/// The bits of a packet's first byte that say that it is stereo, and that it has as many frames as its second byte says.
+const STEREO: u8 = 4;
+const MANY: u8 = 3;
+
 /// How a file of packets has gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gaps {
-    /// Packets of silence fill them: every player keeps the time.
+    /// Packets of silence fill them.
     #[default]
     Filled,
-    /// The granule position jumps over them: smaller, and exact for players that look at it (RFC 7845, section 4).
+    /// Packets of frames with nothing in them tell what is missing (RFC 7845, section 4.1): smaller, and readers can tell
+    /// them from silence that was sent. Decoders conceal the first 120 ms; the rest is silent.
     Real,
 }
 
@@ -59,6 +66,8 @@ pub struct OggOpus<W> {
     position: u64,
     /// Where that of the page under construction begins.
     begun: u64,
+    /// Of the last packet: [`STEREO`], or nothing.
+    stereo: u8,
     segments: Vec<u8>,
     body: Vec<u8>,
     bytes: u64,
@@ -72,7 +81,7 @@ impl<W: Write> OggOpus<W> {
     /// Those of the writer.
     pub fn new(out: W, serial: u32, gaps: Gaps, comments: &[String]) -> io::Result<Self> {
         let (segments, body) = (Vec::with_capacity(MAX_SEGMENTS), Vec::with_capacity(8 * 1024));
-        let mut file = Self { out, gaps, serial, page: 0, position: 0, begun: 0, segments, body, bytes: 0 };
+        let mut file = Self { out, gaps, serial, page: 0, position: 0, begun: 0, stereo: 0, segments, body, bytes: 0 };
         // RFC 7845, sections 5.1 and 5.2.
         let mut head = b"OpusHead\x01".to_vec();
         head.push(CHANNELS as u8);
@@ -89,14 +98,23 @@ impl<W: Write> OggOpus<W> {
         tags.truncate(MAX_SEGMENTS * 254);
         file.append(&tags);
         file.flush_page(0)?;
-        (0..PRE_SKIP / SILENCES[0].0).for_each(|_| file.append(&SILENCES[0].1));
+        file.settle();
         Ok(file)
+    }
+
+    /// Appends what players skip.
+    fn settle(&mut self) {
+        (0..PRE_SKIP / SILENCES[0].0).for_each(|_| self.append(&SILENCES[0].1));
     }
 
     /// Goes on with a file that holds pages up to `position`, at the writer's place.
     pub(super) fn resumed(out: W, serial: u32, page: u32, position: u64) -> Self {
-        let (segments, body) = (Vec::new(), Vec::new());
-        Self { out, gaps: Gaps::Filled, serial, page, position, begun: position, segments, body, bytes: 0 }
+        let (gaps, segments, body) = (Gaps::Filled, Vec::new(), Vec::new());
+        let mut file = Self { out, gaps, serial, page, position, begun: position, stereo: 0, segments, body, bytes: 0 };
+        if page == HEADERS {
+            file.settle();
+        }
+        file
     }
 
     /// Where the last packet ends, in samples.
@@ -116,6 +134,7 @@ impl<W: Write> OggOpus<W> {
     /// Those of the writer.
     pub fn write(&mut self, position: u64, samples: u32, packet: &[u8]) -> io::Result<()> {
         self.skip_to(position)?;
+        self.stereo = packet.first().map_or(self.stereo, |first| first & STEREO);
         self.put(u64::from(samples), packet)
     }
 
@@ -125,18 +144,30 @@ impl<W: Write> OggOpus<W> {
     ///
     /// Those of the writer.
     pub fn skip_to(&mut self, position: u64) -> io::Result<()> {
-        if position <= self.position {
-            return Ok(());
-        }
         match self.gaps {
             Gaps::Filled => self.fill(position),
-            Gaps::Real => {
-                self.turn_page()?;
-                self.position = position;
-                self.begun = position;
-                Ok(())
+            Gaps::Real => self.miss(position),
+        }
+    }
+
+    /// A granule position that jumps would be simpler, and no player would keep the time: it may not (RFC 7845, section 4.1).
+    fn miss(&mut self, position: u64) -> io::Result<()> {
+        self.conceal(position.min(self.position + LONGEST))?;
+        if self.position + SILENCES[0].0 <= position {
+            // Or decoders go on with noise as loud as what was there, for ever.
+            self.put(SILENCES[0].0, &SILENCES[0].1)?;
+        }
+        self.conceal(position)
+    }
+
+    fn conceal(&mut self, position: u64) -> io::Result<()> {
+        for (samples, [kind, ..]) in SILENCES {
+            while self.position + samples <= position {
+                let frames = (position - self.position).min(LONGEST) / samples;
+                self.put(frames * samples, &[kind | self.stereo | MANY, frames as u8])?;
             }
         }
+        Ok(())
     }
 
     fn fill(&mut self, position: u64) -> io::Result<()> {
@@ -171,8 +202,8 @@ impl<W: Write> OggOpus<W> {
         self.skip_to(position.saturating_sub(SILENCES[0].0))?;
         self.fill(position)?;
         if self.segments.is_empty() {
-            // The last page has a packet, or players do not know where it ends.
-            self.put(SILENCES[3].0, &SILENCES[3].1)?;
+            // The last page has a packet, or players do not know where it ends: they leave this one out (section 4.5).
+            self.append(&SILENCES[3].1);
         }
         self.flush_page(LAST)?;
         self.out.flush()?;

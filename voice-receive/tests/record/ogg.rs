@@ -34,6 +34,37 @@ fn silence_of_every_length_is_silent() {
     }
 }
 
+#[test]
+fn a_real_gap_is_concealed_and_small() {
+    let sizes = [Gaps::Filled, Gaps::Real].map(|gaps| {
+        let mut encoder =
+            opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::Audio).expect("an encoder");
+        let mut file = OggOpus::new(Vec::new(), 7, gaps, &[]).expect("memory");
+        let tone = |at: u64| (0..960).flat_map(move |sample| [0.3 * ((at + sample) as f32 * 0.05).sin(); 2]);
+        // A second of a tone; ten seconds and 2.5 ms of nothing; a second of a tone.
+        let places =
+            (0..50).chain(550..600).map(|number| 960 * number).map(|at| at + if at > 48_000 { 120 } else { 0 });
+        for at in places {
+            let pcm: Vec<f32> = tone(at).collect();
+            file.write(at, 960, &encoder.encode_vec_float(&pcm, 1_275).expect("a packet")).expect("memory");
+        }
+        let file = file.finish(576_000 + 120).expect("memory");
+        let mut decoder = opus::Decoder::new(48_000, opus::Channels::Stereo).expect("a decoder");
+        let (mut all, mut pcm) = (Vec::new(), vec![0.0; 2 * 5_760]);
+        for (_, packet) in packets(&file) {
+            let samples = decoder.decode_float(&packet, &mut pcm, false).expect("a packet");
+            all.extend(pcm[..2 * samples].iter().step_by(2));
+        }
+        assert_eq!(all.len(), 576_120);
+        let power = |from: usize, to: usize| all[from..to].iter().map(|value: &f32| value * value).sum::<f32>() / 48e3;
+        assert!(power(0, 48_000) > 0.03 && power(528_120, 576_120) > 0.03, "both tones are there");
+        assert!(power(96_000, 528_000) < 1e-5, "{gaps:?}: {}", power(96_000, 528_000));
+        file.len()
+    });
+    // Without the tones, which both have.
+    assert!(sizes[1] + 1_000 < sizes[0], "{sizes:?}");
+}
+
 proptest! {
     #[test]
     fn packets_are_where_they_were_put_whatever_they_are(
@@ -58,6 +89,13 @@ proptest! {
         prop_assert!(pages.iter().enumerate().all(|(number, page)| page.number as usize == number));
         prop_assert_eq!(pages.iter().filter(|page| page.flags == 4).count(), 1);
         prop_assert_eq!(pages.last().map(|page| (page.flags, page.granule)), Some((4, end + 3_840)));
+        let mut granule = 0;
+        for page in &pages[2..] {
+            let samples = |packet: &Vec<u8>| opus::packet::get_nb_samples(packet, 48_000).expect("a packet") as u64;
+            granule += page.packets.iter().map(samples).sum::<u64>();
+            // It may jump nowhere (RFC 7845, section 4.1).
+            prop_assert_eq!(page.granule, granule);
+        }
         let mut written = packets(&file);
         written.retain(|(_, packet)| packet[0] == 0xFC);
         prop_assert_eq!(written, wanted);

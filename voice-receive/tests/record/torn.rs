@@ -82,9 +82,12 @@ fn ogg_survives_a_cut_at_every_byte() {
                 let pages = pages(&file).expect("pages");
                 assert!(pages.iter().all(|page| page.sum == page.right_sum));
                 assert_eq!(pages.last().map(|page| page.flags), Some(4), "cut at {cut}");
-                let kept = packets(&file);
-                let (silence, kept) = kept.split_last().expect("a packet");
-                assert_eq!((kept, silence.1.len()), (&all[..kept.len()], 3));
+                let mut kept = packets(&file);
+                // Only what players skip, when nothing else was written.
+                if let Some((_, silence)) = kept.pop() {
+                    assert_eq!(silence.len(), 3);
+                }
+                assert_eq!(kept, all[..kept.len()]);
                 assert!(kept.iter().all(|(at, packet)| captured(packet) == Some(*at)));
                 assert_eq!(found.samples, kept.len() as u64 * 960);
                 // A page is a quarter of a second, and so much is torn.

@@ -1,14 +1,14 @@
 //! A client that we did not write, `@discordjs/voice`, and our `call` in one room of the loopback server: each plays a
 //! tone, and must hear the other's. Once per transport mode, with and without header extension and padding, without
-//! end-to-end encryption; then, encrypted, with two of ours.
+//! end-to-end encryption; then, encrypted, with two of ours. At last both record one speaker: the same packets.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::encrypted;
 use super::stage::{HIGH, Heard, LOW, Stage, good_result, result};
+use super::{encrypted, recordings};
 use crate::run::{self, Failure};
 
 const MODES: [&str; 2] = ["aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize"];
@@ -42,28 +42,33 @@ pub(super) fn run(keep: bool) -> Result<(), Failure> {
             );
         }
     };
-    let recordings = folder.join("recordings");
+    let written = folder.join("recordings");
     // Those of an earlier run would be taken for this one's.
-    let _ = fs::remove_dir_all(&recordings);
+    let _ = fs::remove_dir_all(&written);
     let mut rows = Vec::new();
     for mode in MODES {
         for dressed in [false, true] {
             println!("==> {mode}{}", if dressed { ", with extension and padding" } else { "" });
             let name = format!("{mode}{}", if dressed { "-dressed" } else { "" });
-            rows.push(meet(&stage, mode, dressed, &recordings.join(name))?);
+            rows.push(meet(&stage, mode, dressed, &written.join(name))?);
         }
     }
     println!("==> end-to-end encrypted, three members");
-    let encrypted = encrypted::meet(&stage, &recordings.join("encrypted"))?;
+    let encrypted = encrypted::meet(&stage, &written.join("encrypted"))?;
+    println!("==> one speaker, recorded by both");
+    let mut same = recordings::program()?;
+    let same = run::run(same.arg("same").arg(written.join("same")).args([&stage.node, &stage.probe]));
     if keep {
-        println!("recordings: {}", recordings.display());
+        println!("recordings: {}", written.display());
     } else {
         // What cannot be removed is overwritten next time.
-        let _ = fs::remove_dir_all(&recordings);
+        let _ = fs::remove_dir_all(&written);
     }
     println!("\n{}\n\n{}", table(&rows), encrypted.table());
     let wrong = rows.iter().flat_map(|row| row.wrong.iter().map(|why| format!("{}: {why}", row.mode)));
-    let wrong: Vec<String> = wrong.chain(encrypted.wrong.iter().map(|why| format!("encrypted: {why}"))).collect();
+    let wrong = wrong.chain(encrypted.wrong.iter().map(|why| format!("encrypted: {why}")));
+    let wrong: Vec<String> =
+        wrong.chain(same.err().map(|failure| format!("one speaker: {}", failure.reason))).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 

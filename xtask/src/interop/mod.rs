@@ -6,6 +6,7 @@ mod encrypted;
 mod libdave;
 mod npm;
 mod pip;
+mod recordings;
 mod sources;
 mod stage;
 
@@ -16,10 +17,11 @@ use crate::run::Failure;
 type Meeting = fn(bool) -> Result<(), Failure>;
 
 /// By name, cheapest first.
-const MEETINGS: [(&str, Meeting); 4] = [
+const MEETINGS: [(&str, Meeting); 5] = [
     ("davey", |_| davey::run()),
     ("libdave", |_| libdave::run()),
     ("sources", |_| sources::run()),
+    ("recordings", recordings::run),
     ("discordjs", discordjs::run),
 ];
 

@@ -32,12 +32,7 @@ pub(super) fn install(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     for file in ["package.json", "probe.mjs"] {
         fs::copy(run::root().join("interop").join("discordjs").join(file), probe.join(file)).map_err(cannot)?;
     }
-    let install = |folder: &Path, package: Option<&str>| {
-        let mut npm = Command::new(npm());
-        npm.arg("install").args(package).args(NPM_OPTIONS);
-        run::run(npm.current_dir(folder))
-    };
-    install(&probe, None)?;
+    add(&probe, None)?;
 
     let output = Command::new("node").arg("--version").output();
     let version = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
@@ -46,10 +41,23 @@ pub(super) fn install(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     }
     println!("Node {NODE} or newer is needed, `node --version` says `{version}`: npm brings {NEWER_NODE}");
     let own = folder.join("node");
-    fs::create_dir_all(&own).map_err(cannot)?;
-    fs::write(own.join("package.json"), "{\"private\": true}\n").map_err(cannot)?;
-    install(&own, Some(NEWER_NODE))?;
+    package(&own, NEWER_NODE)?;
     Ok((own.join("node_modules").join("node").join("bin").join("node"), probe))
+}
+
+/// Puts this package into a folder of its own.
+pub(super) fn package(folder: &Path, name: &str) -> Result<(), Failure> {
+    let cannot = |error| format!("cannot write {}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(cannot)?;
+    fs::write(folder.join("package.json"), "{\"private\": true}\n").map_err(cannot)?;
+    add(folder, Some(name))
+}
+
+/// What the folder's `package.json` names, and this.
+fn add(folder: &Path, package: Option<&str>) -> Result<(), Failure> {
+    let mut npm = Command::new(npm());
+    npm.arg("install").args(package).args(NPM_OPTIONS);
+    run::run(npm.current_dir(folder))
 }
 
 fn npm() -> &'static str {

@@ -23,9 +23,9 @@ const TOLERANCE: f64 = 0.02;
 
 /// Everything that is there before the first run.
 pub(super) struct Stage {
-    node: PathBuf,
+    pub(super) node: PathBuf,
     /// Where the probe and its packages are.
-    probe: PathBuf,
+    pub(super) probe: PathBuf,
     server: PathBuf,
     call: PathBuf,
 }
