@@ -116,15 +116,19 @@ impl Stream {
         self.measure(now, time);
     }
 
-    /// Counts a packet that nobody wants; whether it is there for the first time.
+    /// Counts a packet that nobody wants; whether it is one of the stream's, and there for the first time.
     fn count(&mut self, seq: Seq) -> bool {
         let entry = self.account.enter(seq);
         match entry {
             Entry::New { missing } => self.stats.lost += u64::from(missing),
             Entry::Found => self.stats.lost = self.stats.lost.saturating_sub(1),
             Entry::Duplicate => self.stats.duplicate += 1,
+            Entry::Suspect => {
+                self.stats.received += 1;
+                self.stats.late += 1;
+            }
         }
-        entry != Entry::Duplicate
+        matches!(entry, Entry::New { .. } | Entry::Found)
     }
 
     /// Whether it is one of the stream's packets, and there for the first time.
