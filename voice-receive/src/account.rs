@@ -9,6 +9,8 @@ pub(crate) struct Account {
     highest: Option<Seq>,
     /// Bit `i`: packet `highest - 1 - i` came, or is older than the stream.
     history: u64,
+    /// The packet before this one, when it was far behind.
+    suspect: Option<Seq>,
 }
 
 /// What became of a packet.
@@ -20,11 +22,14 @@ pub(crate) enum Entry {
     Found,
     /// It came before.
     Duplicate,
+    /// It is far behind: a straggler, unless the following one confirms that the sender restarted.
+    Suspect,
 }
 
 impl Account {
     pub(crate) fn enter(&mut self, seq: Seq) -> Entry {
         let ahead = self.highest.map(|highest| seq.since(highest));
+        let confirmed = self.suspect.take().is_some_and(|suspect| suspect.next() == seq);
         match ahead {
             Some(0) => Entry::Duplicate,
             Some(ahead @ 1..=MAX_DISTANCE) => {
@@ -40,8 +45,12 @@ impl Account {
                 self.history |= bit;
                 if known { Entry::Duplicate } else { Entry::Found }
             }
+            Some(ahead) if ahead < 0 && -MAX_DISTANCE <= ahead && !confirmed => {
+                self.suspect = Some(seq);
+                Entry::Suspect
+            }
             _ => {
-                *self = Self { highest: Some(seq), history: u64::MAX };
+                *self = Self { highest: Some(seq), history: u64::MAX, suspect: None };
                 Entry::New { missing: 0 }
             }
         }
@@ -70,5 +79,19 @@ mod tests {
         assert_eq!(enter(101), Entry::Found);
         assert_eq!(enter(50_000), Entry::New { missing: 0 }, "a sender that restarted");
         assert_eq!(enter(49_999), Entry::Duplicate);
+    }
+
+    #[test]
+    fn a_straggler_changes_nothing_and_a_restart_close_behind_is_believed_at_its_second_packet() {
+        let mut account = Account::default();
+        let mut enter = |seq: u16| account.enter(Seq(seq));
+        assert_eq!(enter(10), Entry::New { missing: 0 });
+        assert_eq!(enter(2_010), Entry::New { missing: 1_999 });
+        assert_eq!(enter(1_945), Entry::Suspect, "65 behind");
+        assert_eq!(enter(2_011), Entry::New { missing: 0 });
+        assert_eq!(enter(1_946), Entry::Suspect, "one that was not confirmed at once is forgotten");
+        assert_eq!(enter(30), Entry::Suspect);
+        assert_eq!(enter(31), Entry::New { missing: 0 });
+        assert_eq!(enter(33), Entry::New { missing: 1 });
     }
 }

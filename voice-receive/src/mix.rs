@@ -13,7 +13,8 @@ const NEAR: f32 = 1.05;
 ///
 /// As long as the sum is within full scale, nothing is changed: one speaker comes out bit by bit as they went in. Beyond, a
 /// limiter turns the whole down, ahead of the peak as far as it lies within the frame, and slowly up again; it holds nothing
-/// back, so that frames come out when they went in.
+/// back, so that frames come out when they went in. For files, where audio is added at its place on a time line and a limiter
+/// may look further ahead, there is [`record::Mixdown`](crate::record::Mixdown).
 #[derive(Debug)]
 pub struct Mixdown {
     sum: Box<[f32]>,

@@ -7,7 +7,7 @@ use flacenc::error::{Verified, Verify};
 use flacenc::source::{Fill, FrameBuf};
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
-use super::wav::quantized;
+use crate::convert::to_i16;
 
 /// Samples per channel in a frame.
 pub(super) const BLOCK: usize = 4_096;
@@ -71,7 +71,7 @@ impl<W: Write + Seek> Flac<W> {
         let mut rest = &pcm[..pcm.len() / CHANNELS * CHANNELS];
         while !rest.is_empty() {
             let (part, after) = rest.split_at(rest.len().min(BLOCK * CHANNELS - self.pending.len()));
-            self.pending.extend(part.iter().map(|sample| i32::from(quantized(*sample))));
+            self.pending.extend(part.iter().map(|sample| i32::from(to_i16(*sample))));
             rest = after;
             self.flush_whole()?;
         }

@@ -8,7 +8,8 @@ const RECOVERY: f32 = 0.02;
 /// The sum of all tracks, in order, limited to full scale; as it is as long as it stays below.
 ///
 /// The limiter looks 10 ms ahead: its gain moves in straight lines from block to block, and is low enough before a
-/// peak begins.
+/// peak begins. That delay is no matter in a file, and it is why this is another one than
+/// [`voice_receive::Mixdown`](crate::Mixdown), which mixes live, 20 ms in and 20 ms out.
 #[derive(Debug)]
 pub struct Mixdown {
     /// Samples per channel given out.

@@ -2,6 +2,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use voice_model::{CHANNELS, SAMPLE_RATE};
 
+use crate::convert::to_i16;
+
 /// Bytes of the header, up to and with the length of the data: RIFF, a chunk that becomes `ds64`, `fmt `, `data`.
 pub(super) const HEADER: usize = 80;
 
@@ -60,7 +62,7 @@ impl<W: Write + Seek> Wav<W> {
         self.hole = 0;
         for part in pcm[..pcm.len() / CHANNELS * CHANNELS].chunks(CHUNK * CHANNELS) {
             self.chunk.clear();
-            self.chunk.extend(part.iter().flat_map(|sample| quantized(*sample).to_le_bytes()));
+            self.chunk.extend(part.iter().flat_map(|sample| to_i16(*sample).to_le_bytes()));
             self.flush_chunk()?;
         }
         Ok(())
@@ -126,11 +128,6 @@ impl<W: Write + Seek> Wav<W> {
         self.data += self.chunk.len() as u64;
         Ok(())
     }
-}
-
-/// A sample in 16 bits.
-pub(super) fn quantized(sample: f32) -> i16 {
-    (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16
 }
 
 /// The header of a file with so many bytes of data.

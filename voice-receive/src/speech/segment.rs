@@ -134,6 +134,8 @@ struct Current {
     concealed: usize,
     /// Samples that were given out already.
     given: usize,
+    /// It is the rest of one that was too long.
+    continued: bool,
 }
 
 impl Segmenter {
@@ -230,8 +232,10 @@ impl Segmenter {
         } else if len >= self.samples_in(self.segments.longest) {
             self.finish(Cut::Length, deliver);
             let ticks = samples as u64 * u64::from(SAMPLE_RATE) / u64::from(self.rate);
-            if pause == 0 {
-                self.begin(time + ticks as u32);
+            self.begin(time + ticks as u32);
+            // The pause may be over soon: what is said then goes on from here.
+            if let Some(rest) = &mut self.current {
+                (rest.continued, rest.pause) = (true, pause);
             }
         } else {
             self.give_partial(deliver);
@@ -244,14 +248,14 @@ impl Segmenter {
         let mut pcm = std::mem::take(&mut self.spare);
         pcm.extend(self.before.drain(..));
         let time = time + (ticks as u32).wrapping_neg();
-        self.current = Some(Current { time, pcm, speech: 0, pause: 0, concealed: 0, given: 0 });
+        self.current = Some(Current { time, pcm, speech: 0, pause: 0, concealed: 0, given: 0, continued: false });
     }
 
     fn give_partial(&mut self, deliver: &mut dyn FnMut(Chunk<'_>)) {
         let Some(step) = self.segments.partial.map(|partial| self.samples_in(partial)) else { return };
         let shortest = self.samples_in(self.segments.shortest);
         let Some(current) = &mut self.current else { return };
-        if current.speech >= shortest && current.pcm.len() - current.given >= step {
+        if current.counts(shortest) && current.pcm.len() - current.given >= step {
             deliver(current.chunk(self.count, None));
             current.given = current.pcm.len();
         }
@@ -259,8 +263,8 @@ impl Segmenter {
 
     fn finish(&mut self, cut: Cut, deliver: &mut dyn FnMut(Chunk<'_>)) {
         let Some(current) = self.current.take() else { return };
-        // What was given out in part, or is the rest of something long, has an end.
-        if current.given > 0 || current.speech >= self.samples_in(self.segments.shortest) {
+        // What was given out in part has an end.
+        if current.given > 0 || current.counts(self.samples_in(self.segments.shortest)) {
             deliver(current.chunk(self.count, Some(cut)));
             self.count += 1;
         }
@@ -281,6 +285,11 @@ impl Segmenter {
 }
 
 impl Current {
+    /// Whether it is speech, and neither a cough nor a click.
+    fn counts(&self, shortest: usize) -> bool {
+        self.speech >= shortest || self.continued && self.speech > 0
+    }
+
     fn chunk(&self, utterance: u64, cut: Option<Cut>) -> Chunk<'_> {
         let (time, concealed) = (self.time, self.concealed);
         Chunk { utterance, time, pcm: &self.pcm, fresh: self.pcm.len() - self.given, concealed, cut }

@@ -62,6 +62,20 @@ fn both_gives_what_each_alone_would_give() {
 }
 
 #[test]
+fn a_straggler_costs_nothing_where_nobody_listens() {
+    let packet = Tone::new(200.0).packet(960);
+    let mut script = Script::new(fixed().decode(Decode::Off));
+    for number in 1000..1200_u16 {
+        script.push(number, 960 * u32::from(number), &packet);
+        if number == 1150 {
+            script.push(700, 960 * 700, &packet);
+        }
+    }
+    let stats = script.stats();
+    assert_eq!((stats.received, stats.late, stats.lost, stats.duplicate), (201, 1, 0, 0));
+}
+
+#[test]
 fn off_counts_and_holds_nothing() {
     let packet = Tone::new(200.0).packet(960);
     let mut script = Script::new(fixed());

@@ -108,6 +108,30 @@ fn what_is_too_long_is_cut_without_losing_a_sample() {
 }
 
 #[test]
+fn the_end_of_a_word_that_was_cut_is_delivered_however_short() {
+    for pause in [0, 5, 34] {
+        let mut talk = Talk::new(Segments::default().longest(Duration::from_secs(2)));
+        talk.speak(100 - pause);
+        talk.pause(pause);
+        talk.speak(4);
+        talk.pause(35);
+        let lens: Vec<_> = talk.said.iter().map(|said| (said.time / 960, said.len / FRAME_LEN, said.cut)).collect();
+        assert_eq!(lens, [(0, 100, Some(Cut::Length)), (100, 39, Some(Cut::Pause))], "after {pause}");
+    }
+    // What ends as it is cut has no rest.
+    for pause in [0, 5] {
+        let mut talk = Talk::new(Segments::default().longest(Duration::from_secs(2)));
+        talk.speak(100 - pause);
+        talk.pause(100);
+        assert_eq!(talk.said.len(), 1, "after {pause}");
+        talk.speak(4);
+        talk.pause(100);
+        assert_eq!(talk.said.len(), 1, "a click later");
+        assert!(!talk.segmenter.is_speaking());
+    }
+}
+
+#[test]
 fn parts_come_while_the_person_still_talks() {
     let mut talk = Talk::new(Segments::default().partial(Some(Duration::from_millis(200))));
     talk.speak(25);
