@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use model::UserId;
 use receive::record::{Limit, Recorder as Machine, Report, WriteError};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
@@ -61,18 +62,20 @@ struct Happening {
 }
 
 /// Starts the thread of a recording. The call is to be given the tap, once it is ready.
-pub(crate) fn record(call: &Call, config: RecorderConfig) -> Result<Started, RecordError> {
+pub(crate) fn record(call: &Call, config: RecorderConfig, there: Vec<UserId>) -> Result<Started, RecordError> {
     let (commands, received) = mpsc::channel();
     let (tell_outcome, outcome) = watch::channel(None);
     let (tell_stats, stats) = watch::channel(RecorderStats::default());
     let (tell_ready, ready) = oneshot::channel();
     let thread = thread::Builder::new().name("voice-record".to_owned());
+    let own = call.user();
     let happening = Happening { events: call.later_events(), closed: call.shared().closed() };
     let writing = move || {
-        let (writer, tap) = match Writer::open(config, happening, tell_stats) {
+        let (mut writer, tap) = match Writer::open(config, happening, tell_stats) {
             Ok(opened) => opened,
             Err(error) => return drop(tell_ready.send(Err(error))),
         };
+        writer.journal.present(there.into_iter().filter(|user| *user != own));
         let _ = tell_ready.send(Ok(tap));
         let result = writer.run(&received);
         tell_outcome.send_replace(Some(result));

@@ -20,7 +20,8 @@ use crate::error::Closed;
 /// slow for is counted as missed. Dropping the handle finishes the files, in the background.
 ///
 /// Beside the audio lie `events.jsonl` (who joined, spoke, was lost, one JSON object a line, `t` in seconds) and, at the
-/// end, `session.json` (figures of each user and file).
+/// end, `session.json` (figures of each user and file). Who was there before is `present` at its start: the members of the
+/// encrypted group; without one those who were heard. Whether somebody is muted is not told: the voice server does not say.
 ///
 /// ```no_run
 /// # async fn record(call: voice_client::Call, user: voice_client::UserId) -> Result<(), Box<dyn std::error::Error>> {
@@ -110,7 +111,11 @@ impl Recorder {
         if let Some(closed) = call.is_closed() {
             return Err(RecordError::CallOver(closed));
         }
-        let started = record(call, config)?;
+        let mut there: Vec<UserId> = call.encryption().members.into_keys().collect();
+        if there.is_empty() {
+            there.extend(call.stats().await.into_iter().flat_map(|stats| stats.heard.into_keys()));
+        }
+        let started = record(call, config, there)?;
         let tap = started.ready.await.unwrap_or(Err(RecordError::Aborted))?;
         call.tell(Request::Tap(Tapped::Packets(tap)));
         Ok(Self { commands: started.commands, outcome: started.outcome, stats: started.stats })
