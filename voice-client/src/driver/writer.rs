@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use model::UserId;
+use model::{SAMPLE_RATE, UserId};
 use receive::record::{Limit, Recorder as Machine, Report, WriteError};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
@@ -21,6 +21,8 @@ use crate::record::{
 
 /// How often what is due is written.
 const TICK: Duration = Duration::from_millis(100);
+/// How long ffmpeg may take for a file, beside the length of the recording.
+const CONVERTING: Duration = Duration::from_secs(600);
 const JOURNAL: &str = "events.jsonl";
 const SESSION: &str = "session.json";
 
@@ -281,8 +283,9 @@ impl Writer {
     /// Makes MP3 of every file that there is; the first failure is handed back, after all were tried.
     fn convert(&self, recording: &mut Recording) -> Result<(), RecordError> {
         let mut failed = None;
+        let limit = CONVERTING + Duration::from_secs(recording.report.samples / u64::from(SAMPLE_RATE));
         for path in recording.files.values_mut().flatten() {
-            match to_mp3(&self.config.ffmpeg, path) {
+            match to_mp3(&self.config.ffmpeg, path, limit) {
                 Ok(mp3) => *path = mp3,
                 Err(text) => _ = failed.get_or_insert((path.clone(), text)),
             }
