@@ -305,6 +305,12 @@ impl Shared {
         self.closed.clone()
     }
 
+    /// Where the figures will be when it is over.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn last(&self) -> Arc<OnceLock<Box<Stats>>> {
+        self.last.clone()
+    }
+
     /// Whether it can be joined again: nobody leaves it, and it is not over.
     pub(crate) fn is_alive(&self) -> bool {
         !self.leaving.load(Ordering::Relaxed) && !self.requests.is_closed() && self.closed.borrow().is_none()

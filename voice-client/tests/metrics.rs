@@ -11,7 +11,7 @@ use std::time::Duration;
 use loopback::Config as Behaviour;
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use support::{PATIENCE, config, guild, pair, plain, until, within};
-use voice_client::metrics::{record_metrics, record_metrics_every};
+use voice_client::metrics::{CallMetrics, record_metrics_every};
 use voice_client::source::generate::Tone;
 use voice_client::{Client, Stats};
 
@@ -36,12 +36,15 @@ impl Notebook {
 }
 
 impl CounterFn for Page {
-    fn increment(&self, _value: u64) {
-        panic!("{} is set, not counted here", self.name);
+    fn increment(&self, value: u64) {
+        *self.notebook.0.lock().unwrap().entry(self.name.clone()).or_default() += value as f64;
     }
 
+    /// As the counters of `metrics` itself, and of Prometheus, do it.
     fn absolute(&self, value: u64) {
-        self.notebook.0.lock().unwrap().insert(self.name.clone(), value as f64);
+        let mut pages = self.notebook.0.lock().unwrap();
+        let page = pages.entry(self.name.clone()).or_default();
+        *page = page.max(value as f64);
     }
 }
 
@@ -80,7 +83,7 @@ impl Recorder for Notebook {
 #[test]
 fn every_name_is_in_the_table() {
     let notebook = Notebook::default();
-    metrics::with_local_recorder(&notebook, || record_metrics(&Stats::default(), guild(7)));
+    metrics::with_local_recorder(&notebook, || CallMetrics::new(guild(7)).record(&Stats::default()));
     let source = include_str!("../src/metrics.rs");
     let table: String = source.lines().filter(|line| line.starts_with("//! |")).collect();
     let told = notebook.0.lock().unwrap();
@@ -111,4 +114,44 @@ async fn a_call_is_told_of_until_it_is_over() {
     assert_eq!(notebook.get("voice_connected{guild=3}"), Some(0.0));
     let stats = listener.stats().await.unwrap();
     assert_eq!(notebook.get("voice_received_packets{guild=3}"), Some(stats.received.packets as f64));
+}
+
+#[test]
+fn counters_go_on_over_calls_in_a_guild() {
+    let notebook = Notebook::default();
+    let mut totals = Vec::new();
+    metrics::with_local_recorder(&notebook, || {
+        for call in [[40, 100], [30, 50]] {
+            let mut metrics = CallMetrics::new(guild(7));
+            for packets in call {
+                let mut stats = Stats::default();
+                stats.sent.packets = packets;
+                metrics.record(&stats);
+                totals.push(notebook.get("voice_sent_packets{guild=7}"));
+            }
+        }
+    });
+    assert_eq!(totals, [40.0, 100.0, 130.0, 150.0].map(Some));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_last_handle_is_dropped_is_told_of_as_over() {
+    let notebook = Notebook::default();
+    let server = plain(Behaviour::default()).await;
+    let client = Client::new(config());
+    let (talker, listener) = pair(&server, &client, 4).await;
+    let mut recording = Box::pin(record_metrics_every(&listener, Duration::from_millis(100)));
+    let mut handle = Some(listener);
+    // The recorder of this thread, wherever the task is polled.
+    let told = std::future::poll_fn(|context| {
+        let polled = metrics::with_local_recorder(&notebook, || recording.as_mut().poll(context));
+        if notebook.get("voice_connected{guild=4}") == Some(1.0) {
+            drop(handle.take());
+        }
+        polled
+    });
+    within(PATIENCE, "the last figures", told).await;
+    assert!(handle.is_none(), "it was connected before");
+    assert_eq!(notebook.get("voice_connected{guild=4}"), Some(0.0));
+    drop(talker);
 }

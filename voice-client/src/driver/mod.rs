@@ -52,7 +52,7 @@ pub(crate) use time::sleep_until;
 pub(crate) use time::within;
 use timers::Timers;
 use udp::Message;
-pub(crate) use writer::record;
+pub(crate) use writer::{Commands, record};
 use ws::{Incoming, Ws, WsEvent};
 
 /// What a call's task is made of.

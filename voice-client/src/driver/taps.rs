@@ -35,6 +35,7 @@ pub(crate) struct Taps {
 
 impl Taps {
     pub(crate) fn add(&mut self, tapped: Tapped) {
+        self.prune();
         match tapped {
             Tapped::Listener(order) => self.listen(order),
             Tapped::Arrivals(tap) => self.arrivals.push(tap),
@@ -42,6 +43,14 @@ impl Taps {
             Tapped::Rtcp(tap) => self.rtcp.push(tap),
             Tapped::Packets(tap) => self.packets.push(tap),
         }
+    }
+
+    /// Lets go of what nobody reads any more, which costs memory as long as no packet comes.
+    fn prune(&mut self) {
+        self.arrivals.retain(|tap| !tap.is_abandoned());
+        self.media.retain(|tap| !tap.is_abandoned());
+        self.rtcp.retain(|tap| !tap.is_abandoned());
+        self.packets.retain(|tap| !tap.is_abandoned());
     }
 
     /// Who has started or stopped speaking since this was last asked.
@@ -71,6 +80,7 @@ impl Taps {
     /// Whether media comes.
     pub(crate) fn set_up(&mut self, up: bool) {
         if self.up != up {
+            self.prune();
             self.up = up;
             self.listeners.iter().for_each(|listener| listener.set_up(up));
         }
@@ -148,5 +158,24 @@ fn both(one: Decode, other: Decode) -> Decode {
         (Decode::Off, decode) | (decode, Decode::Off) => decode,
         (one, other) if one == other => one,
         _ => Decode::Both,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tapped, Taps};
+    use crate::record::packets;
+
+    #[test]
+    fn without_a_packet_abandoned_taps_go_when_another_comes() {
+        let mut taps = Taps::default();
+        for _ in 0..5 {
+            let (tap, ring) = packets(0, crate::driver::time::now());
+            taps.add(Tapped::Packets(tap));
+            assert_eq!(taps.packets.len(), 1);
+            drop(ring);
+        }
+        taps.set_up(true);
+        assert!(taps.packets.is_empty());
     }
 }

@@ -5,32 +5,44 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use model::{SAMPLE_RATE, UserId};
 use receive::record::{Limit, Recorder as Machine, Report, WriteError};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use super::time::now;
-use super::{Request, Tapped};
 use crate::call::Call;
 use crate::error::Closed;
 use crate::event::{Event, Events};
 use crate::record::{
-    Command, Disk, Ended, Journal, Outcome, Packets, RecordError, RecordFormat, RecorderConfig, RecorderStats,
-    Recording, find, packets, to_mp3, write,
+    Command, Disk, Ended, Journal, Outcome, PacketTap, Packets, RecordError, RecordFormat, RecorderConfig,
+    RecorderStats, Recording, find, packets, to_mp3, write,
 };
 
 /// How often what is due is written.
 const TICK: Duration = Duration::from_millis(100);
+/// How long ffmpeg may take for a file, beside the length of the recording.
+const CONVERTING: Duration = Duration::from_secs(600);
 const JOURNAL: &str = "events.jsonl";
 const SESSION: &str = "session.json";
 
 /// A recording that has been started.
 pub(crate) struct Started {
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) commands: Commands,
     pub(crate) outcome: watch::Receiver<Option<Outcome>>,
     pub(crate) stats: watch::Receiver<RecorderStats>,
-    /// Whether the folder can be written.
-    pub(crate) ready: oneshot::Receiver<Result<(), RecordError>>,
+    /// What the call is to give packets to, if the folder can be written.
+    pub(crate) ready: oneshot::Receiver<Result<PacketTap, RecordError>>,
+}
+
+/// Tells the writer what to do, and when it was told.
+pub(crate) struct Commands(mpsc::Sender<(Instant, Command)>);
+
+impl Commands {
+    pub(crate) fn tell(&self, command: Command) {
+        // A recording that is over hears nothing.
+        let _ = self.0.send((now(), command));
+    }
 }
 
 struct Writer {
@@ -51,38 +63,35 @@ struct Happening {
     closed: watch::Receiver<Option<Closed>>,
 }
 
-/// Starts the thread of a recording, and lets the call send it what it needs.
-pub(crate) fn record(call: &Call, config: RecorderConfig) -> Result<Started, RecordError> {
-    let start = now();
-    let (tap, packets) = packets(config.buffer, start);
+/// Starts the thread of a recording. The call is to be given the tap, once it is ready.
+pub(crate) fn record(call: &Call, config: RecorderConfig, there: Vec<UserId>) -> Result<Started, RecordError> {
     let (commands, received) = mpsc::channel();
     let (tell_outcome, outcome) = watch::channel(None);
     let (tell_stats, stats) = watch::channel(RecorderStats::default());
     let (tell_ready, ready) = oneshot::channel();
     let thread = thread::Builder::new().name("voice-record".to_owned());
+    let own = call.user();
     let happening = Happening { events: call.later_events(), closed: call.shared().closed() };
     let writing = move || {
-        let writer = match Writer::open(config, start, packets, happening, tell_stats) {
-            Ok(writer) => writer,
+        let (mut writer, tap) = match Writer::open(config, happening, tell_stats) {
+            Ok(opened) => opened,
             Err(error) => return drop(tell_ready.send(Err(error))),
         };
-        let _ = tell_ready.send(Ok(()));
+        writer.journal.present(there.into_iter().filter(|user| *user != own));
+        let _ = tell_ready.send(Ok(tap));
         let result = writer.run(&received);
         tell_outcome.send_replace(Some(result));
     };
     thread.spawn(writing).map_err(|error| RecordError::System(Arc::new(error)))?;
-    call.tell(Request::Tap(Tapped::Packets(tap)));
-    Ok(Started { commands, outcome, stats, ready })
+    Ok(Started { commands: Commands(commands), outcome, stats, ready })
 }
 
 impl Writer {
     fn open(
         config: RecorderConfig,
-        start: Instant,
-        packets: Packets,
         happening: Happening,
         stats: watch::Sender<RecorderStats>,
-    ) -> Result<Self, RecordError> {
+    ) -> Result<(Self, PacketTap), RecordError> {
         if config.format == RecordFormat::Mp3 {
             find(&config.ffmpeg)
                 .map_err(|source| RecordError::NoFfmpeg { program: config.ffmpeg.clone(), source: Arc::new(source) })?;
@@ -102,49 +111,60 @@ impl Writer {
             // That of the earlier recording.
             let _ = std::fs::remove_file(folder.join(SESSION));
         }
-        let start_unix_ms = unix_ms();
+        let (start, start_unix_ms) = (now(), unix_ms());
         let mut journal = Journal::new(journal);
         let format = format!("{:?}", config.format).to_lowercase();
         journal.line(Duration::ZERO, "start", None, json!({ "unix_ms": start_unix_ms, "format": format }));
         journal.flush().map_err(unusable)?;
         let machine = Machine::new(disk, config.settings());
-        Ok(Self { config, start, start_unix_ms, machine, journal, packets, happening, missed: 0, stats })
+        let (tap, packets) = packets(config.buffer, start);
+        Ok((Self { config, start, start_unix_ms, machine, journal, packets, happening, missed: 0, stats }, tap))
     }
 
     /// Writes until it is told to stop, or cannot go on.
-    fn run(mut self, commands: &mpsc::Receiver<Command>) -> Outcome {
-        let ended = loop {
-            let command = match commands.recv_timeout(TICK) {
+    fn run(mut self, commands: &mpsc::Receiver<(Instant, Command)>) -> Outcome {
+        let (ended, at) = loop {
+            let first = match commands.recv_timeout(TICK) {
                 Ok(command) => Some(command),
                 Err(mpsc::RecvTimeoutError::Timeout) => None,
-                Err(mpsc::RecvTimeoutError::Disconnected) => break Ok(Ended::Stopped),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break (Ok(Ended::Stopped), self.now()),
             };
-            // What came before the command is not concerned by it.
-            match self.write() {
+            // No packet is taken that may have come after a command that is not known yet.
+            let now = self.now();
+            let mut stop = None;
+            for (at, command) in first.into_iter().chain(commands.try_iter()) {
+                let at = self.since_start(at);
+                if self.handle(at, command) {
+                    stop = Some(at);
+                    break;
+                }
+            }
+            match self.write(now) {
                 Ok(None) => {}
-                Ok(Some(limit)) => break Ok(Ended::Limit(limit)),
-                Err(error) => break Err(error),
+                Ok(Some(limit)) => break (Ok(Ended::Limit(limit)), now),
+                Err(error) => break (Err(error), now),
             }
             if let Some(closed) = self.take_events() {
-                break Ok(Ended::CallOver(closed));
+                break (Ok(Ended::CallOver(closed)), self.now());
             }
-            match command.map(|command| self.handle(command)) {
-                None | Some(Ok(None)) => {}
-                Some(Ok(Some(ended))) => break Ok(ended),
-                Some(Err(error)) => break Err(error),
+            if let Some(at) = stop {
+                break (Ok(Ended::Stopped), at);
             }
         };
-        self.finish(ended)
+        self.finish(at, ended)
+    }
+
+    fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
     }
 
     fn now(&self) -> Duration {
-        now().saturating_duration_since(self.start)
+        self.since_start(now())
     }
 
     /// Writes what is due.
-    fn write(&mut self) -> Result<Option<Limit>, WriteError> {
-        let now = self.now();
-        self.take_packets();
+    fn write(&mut self, now: Duration) -> Result<Option<Limit>, WriteError> {
+        self.take_packets(now);
         let limit = self.machine.tick(now)?;
         self.take_notes();
         let missed = self.packets.missed();
@@ -159,8 +179,8 @@ impl Writer {
         Ok(limit)
     }
 
-    fn take_packets(&mut self) {
-        while let Some((header, frame)) = self.packets.pop() {
+    fn take_packets(&mut self, until: Duration) {
+        while let Some((header, frame)) = self.packets.pop(until) {
             self.machine.push(header.at, header.user, header.ssrc, header.seq, header.time, frame);
         }
     }
@@ -185,36 +205,39 @@ impl Writer {
         }
     }
 
-    fn handle(&mut self, command: Command) -> Result<Option<Ended>, WriteError> {
-        let now = self.now();
+    /// Does what it was told `at` this time; says whether that is to stop.
+    fn handle(&mut self, at: Duration, command: Command) -> bool {
         let Self { machine, journal, .. } = self;
         match command {
             Command::Allow(user) => {
-                machine.allow(user);
-                journal.line(now, "consent", Some(user), json!({ "allowed": true }));
+                machine.allow(at, user);
+                journal.line(at, "consent", Some(user), json!({ "allowed": true }));
             }
             Command::Deny(user) => {
-                machine.deny(user)?;
-                journal.line(now, "consent", Some(user), json!({ "allowed": false }));
+                machine.deny(at, user);
+                journal.line(at, "consent", Some(user), json!({ "allowed": false }));
             }
-            Command::Note(text) => journal.line(now, "note", None, json!({ "text": text })),
+            Command::Note(text) => journal.line(at, "note", None, json!({ "text": text })),
             Command::Pause => {
-                machine.pause()?;
-                journal.line(now, "pause", None, Value::Null);
+                machine.pause(at);
+                journal.line(at, "pause", None, Value::Null);
             }
             Command::Resume => {
-                machine.resume();
-                journal.line(now, "resume", None, Value::Null);
+                machine.resume(at);
+                journal.line(at, "resume", None, Value::Null);
             }
-            Command::Stop => return Ok(Some(Ended::Stopped)),
+            Command::Stop => {
+                // What comes later is not recorded.
+                machine.pause(at);
+                return true;
+            }
         }
-        Ok(None)
+        false
     }
 
-    fn finish(mut self, ended: Result<Ended, WriteError>) -> Outcome {
-        let now = self.now();
+    fn finish(mut self, now: Duration, ended: Result<Ended, WriteError>) -> Outcome {
         if let Ok(Ended::Stopped | Ended::CallOver(_)) = ended {
-            self.take_packets();
+            self.take_packets(now);
         }
         let (report, finished) = self.machine.finish(now);
         self.take_notes();
@@ -260,8 +283,9 @@ impl Writer {
     /// Makes MP3 of every file that there is; the first failure is handed back, after all were tried.
     fn convert(&self, recording: &mut Recording) -> Result<(), RecordError> {
         let mut failed = None;
+        let limit = CONVERTING + Duration::from_secs(recording.report.samples / u64::from(SAMPLE_RATE));
         for path in recording.files.values_mut().flatten() {
-            match to_mp3(&self.config.ffmpeg, path) {
+            match to_mp3(&self.config.ffmpeg, path, limit) {
                 Ok(mp3) => *path = mp3,
                 Err(text) => _ = failed.get_or_insert((path.clone(), text)),
             }

@@ -14,7 +14,8 @@ pub enum RecordFormat {
     Wav,
     /// FLAC, 16 bit, 48 kHz, stereo.
     Flac,
-    /// Ogg Opus, of which ffmpeg makes MP3 at the end. The Ogg Opus files stay.
+    /// Ogg Opus, of which ffmpeg makes MP3 at the end, in ten minutes and the length of the recording for each file at
+    /// most. The Ogg Opus files stay; the mix is not converted.
     Mp3,
 }
 

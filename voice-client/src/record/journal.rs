@@ -18,6 +18,8 @@ pub(crate) struct Journal {
     out: BufWriter<File>,
     dirty: bool,
     present: BTreeSet<UserId>,
+    /// Those who were there before the session that is being replaced.
+    stale: BTreeSet<UserId>,
     joins: BTreeMap<UserId, u32>,
     /// The first failure: it ends the recording at the next flush.
     failed: Option<io::Error>,
@@ -25,8 +27,17 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(file: File) -> Self {
-        let (present, joins) = (BTreeSet::new(), BTreeMap::new());
-        Self { out: BufWriter::new(file), dirty: false, present, joins, failed: None }
+        let (present, stale, joins) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Self { out: BufWriter::new(file), dirty: false, present, stale, joins, failed: None }
+    }
+
+    /// Writes who is there when the recording begins: they have not joined it, and nobody is told of them again.
+    pub(crate) fn present(&mut self, users: impl IntoIterator<Item = UserId>) {
+        for user in users {
+            if self.present.len() < MAX_USERS && self.present.insert(user) {
+                self.line(Duration::ZERO, "present", Some(user), Value::Null);
+            }
+        }
     }
 
     /// How often each user has joined.
@@ -77,7 +88,8 @@ impl Journal {
         match event {
             Event::ClientsConnect(connect) => {
                 for user in &connect.users {
-                    if self.present.len() < MAX_USERS && self.present.insert(*user) {
+                    let was_there = self.stale.remove(user);
+                    if self.present.len() < MAX_USERS && self.present.insert(*user) && !was_there {
                         *self.joins.entry(*user).or_default() += 1;
                         self.line(at, "join", Some(*user), Value::Null);
                     }
@@ -85,9 +97,14 @@ impl Journal {
             }
             Event::ClientDisconnect(gone) => {
                 self.present.remove(&gone.user);
+                self.stale.remove(&gone.user);
                 self.line(at, "leave", Some(gone.user), Value::Null);
             }
             Event::Reconnecting { cause, by } => {
+                if !matches!(by, Recovery::Resume { .. }) {
+                    // The server of the next session tells afresh who is there, before it says that it is up.
+                    self.stale.append(&mut self.present);
+                }
                 let by = match by {
                     Recovery::Resume { .. } => "resume",
                     Recovery::Rejoin { .. } => "rejoin",
@@ -98,10 +115,15 @@ impl Journal {
             }
             Event::Resumed => self.line(at, "reconnect", None, json!({ "state": "resumed" })),
             Event::Connected { mode, dave_version, .. } => {
-                // The server tells afresh who is there.
-                self.present.clear();
                 let more = json!({ "state": "connected", "mode": mode, "dave_version": dave_version });
                 self.line(at, "reconnect", None, more);
+                for user in std::mem::take(&mut self.stale) {
+                    self.line(at, "leave", Some(user), Value::Null);
+                }
+            }
+            Event::Watchdog { rung, why } => {
+                let rung = format!("{rung:?}").to_lowercase();
+                self.line(at, "watchdog", None, json!({ "action": rung, "why": why.to_string() }));
             }
             Event::Moved { channel } => self.line(at, "moved", None, json!({ "channel": channel.to_string() })),
             Event::Encryption(EncryptionEvent::PrivacyCode { epoch, .. }) => {
@@ -118,5 +140,66 @@ impl Journal {
             return Err(error);
         }
         if std::mem::take(&mut self.dirty) { self.out.flush() } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gateway::text::ClientsConnect;
+    use model::{Ssrc, UserId};
+    use serde_json::Value;
+
+    use super::Journal;
+    use crate::error::Cause;
+    use crate::event::{Event, Recovery};
+
+    fn user(id: u64) -> UserId {
+        UserId::new(id).expect("not zero")
+    }
+
+    #[test]
+    fn a_rejoin_is_no_join_of_those_who_stayed() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut journal = Journal::new(file.reopen().expect("a file"));
+        journal.present([user(1), user(2)]);
+        let lost = |by| Event::Reconnecting { cause: Cause::Moved, by };
+        let there = |users: &[u64]| {
+            let users = users.iter().map(|id| user(*id)).collect();
+            Event::ClientsConnect(ClientsConnect { users })
+        };
+        let up = Event::Connected { ssrc: Ssrc(1), mode: String::new(), dave_version: 0 };
+        for event in [
+            there(&[1, 2, 3]),
+            lost(Recovery::Resume { attempt: 1 }),
+            Event::Resumed,
+            lost(Recovery::Rejoin { attempt: 1 }),
+            // An attempt that failed after it was told who is there.
+            there(&[1, 2, 3]),
+            lost(Recovery::Rejoin { attempt: 2 }),
+            there(&[1, 3, 4]),
+            up.clone(),
+            there(&[2]),
+            lost(Recovery::Move),
+            there(&[1, 2, 3, 4]),
+            up,
+        ] {
+            journal.event(Duration::ZERO, &event);
+        }
+        journal.flush().expect("a file");
+        let text = std::fs::read_to_string(file.path()).expect("a file");
+        let told: Vec<(String, String)> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+            .filter(|line| line["event"] != "reconnect")
+            .map(|line| {
+                (line["event"].as_str().unwrap_or("").to_owned(), line["user"].as_str().unwrap_or("").to_owned())
+            })
+            .collect();
+        let wanted = [("present", "1"), ("present", "2"), ("join", "3"), ("join", "4"), ("leave", "2"), ("join", "2")];
+        assert_eq!(told, wanted.map(|(event, user)| (event.to_owned(), user.to_owned())));
+        let joins = [(2, 1), (3, 1), (4, 1)].map(|(id, joins)| (user(id), joins));
+        assert_eq!(journal.joins().clone().into_iter().collect::<Vec<_>>(), joins);
     }
 }

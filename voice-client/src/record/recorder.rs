@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use model::UserId;
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use super::config::RecorderConfig;
 use super::error::RecordError;
 use crate::call::Call;
-use crate::driver::record;
+use crate::driver::{Commands, Request, Tapped, record};
 use crate::error::Closed;
 
 /// Records a call: a track for each user, all on one time line, into files that survive.
@@ -21,7 +20,8 @@ use crate::error::Closed;
 /// slow for is counted as missed. Dropping the handle finishes the files, in the background.
 ///
 /// Beside the audio lie `events.jsonl` (who joined, spoke, was lost, one JSON object a line, `t` in seconds) and, at the
-/// end, `session.json` (figures of each user and file).
+/// end, `session.json` (figures of each user and file). Who was there before is `present` at its start: the members of the
+/// encrypted group; without one those who were heard. Whether somebody is muted is not told: the voice server does not say.
 ///
 /// ```no_run
 /// # async fn record(call: voice_client::Call, user: voice_client::UserId) -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@ use crate::error::Closed;
 /// # }
 /// ```
 pub struct Recorder {
-    commands: mpsc::Sender<Command>,
+    commands: Commands,
     outcome: watch::Receiver<Option<Outcome>>,
     stats: watch::Receiver<RecorderStats>,
 }
@@ -111,12 +111,20 @@ impl Recorder {
         if let Some(closed) = call.is_closed() {
             return Err(RecordError::CallOver(closed));
         }
-        let started = record(call, config)?;
-        started.ready.await.unwrap_or(Err(RecordError::Aborted))?;
+        let mut there: Vec<UserId> = call.encryption().members.into_keys().collect();
+        if there.is_empty() {
+            there.extend(call.stats().await.into_iter().flat_map(|stats| stats.heard.into_keys()));
+        }
+        let started = record(call, config, there)?;
+        let tap = started.ready.await.unwrap_or(Err(RecordError::Aborted))?;
+        call.tell(Request::Tap(Tapped::Packets(tap)));
         Ok(Self { commands: started.commands, outcome: started.outcome, stats: started.stats })
     }
 
     /// Records this user from now on, where [not everybody](super::Consent::Allowed) is, or after a denial.
+    ///
+    /// This and what follows counts from the moment of the call: a packet is recorded or not by when it arrived, however
+    /// late the disk or a key is.
     pub fn allow(&self, user: UserId) {
         self.tell(Command::Allow(user));
     }
@@ -170,8 +178,7 @@ impl Recorder {
     }
 
     fn tell(&self, command: Command) {
-        // A recording that is over hears nothing.
-        let _ = self.commands.send(command);
+        self.commands.tell(command);
     }
 }
 

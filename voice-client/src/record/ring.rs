@@ -44,7 +44,10 @@ pub(crate) fn packets(bytes: usize, start: Instant) -> (PacketTap, Packets) {
 
 impl PacketTap {
     /// Adds a packet, or counts it as missed. Neither waits nor allocates.
+    ///
+    /// A packet that was held up, and arrived before the start, is not of this recording.
     pub(crate) fn push(&mut self, packet: &AudioPacket<'_>) {
+        let Some(at) = packet.at.checked_duration_since(self.start) else { return };
         let frame = packet.frame;
         let len = u16::try_from(frame.len()).ok().filter(|_| self.ring.slots() >= HEADER + frame.len());
         let Some(len) = len else {
@@ -52,8 +55,7 @@ impl PacketTap {
             return;
         };
         let mut header = [0; HEADER];
-        let at = packet.at.saturating_duration_since(self.start).as_nanos() as u64;
-        header[0..8].copy_from_slice(&at.to_le_bytes());
+        header[0..8].copy_from_slice(&(at.as_nanos() as u64).to_le_bytes());
         header[8..16].copy_from_slice(&packet.user.get().to_le_bytes());
         header[16..20].copy_from_slice(&packet.ssrc.0.to_le_bytes());
         header[20..24].copy_from_slice(&packet.time.0.to_le_bytes());
@@ -71,25 +73,29 @@ impl PacketTap {
 }
 
 impl Packets {
-    /// The next packet, if all of it is there.
-    pub(crate) fn pop(&mut self) -> Option<(Header, &[u8])> {
+    /// The next packet, if all of it is there and it arrived no later than `until` after the start.
+    pub(crate) fn pop(&mut self, until: Duration) -> Option<(Header, &[u8])> {
         let chunk = self.ring.read_chunk(HEADER).ok()?;
         let (first, second) = chunk.as_slices();
         let mut header = [0; HEADER];
         header[..first.len()].copy_from_slice(first);
         header[first.len()..].copy_from_slice(second);
         let len = usize::from(u16::from_le_bytes([header[26], header[27]]));
+        let long = |header: &[u8], at: usize| u64::from_le_bytes(std::array::from_fn(|byte| header[at + byte]));
+        let at = Duration::from_nanos(long(&header, 0));
+        if at > until {
+            return None;
+        }
         if self.ring.slots() < HEADER + len {
             return None;
         }
         self.ring.pop_entire_slice(&mut header).ok()?;
         self.frame.resize(len, 0);
         self.ring.pop_entire_slice(&mut self.frame).ok()?;
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| header[at + byte]));
         let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| header[at + byte]));
         let header = Header {
-            at: Duration::from_nanos(long(0)),
-            user: UserId::new(long(8))?,
+            at,
+            user: UserId::new(long(&header, 8))?,
             ssrc: Ssrc(word(16)),
             time: RtpTime(word(20)),
             seq: Seq(u16::from_le_bytes([header[24], header[25]])),
@@ -130,18 +136,37 @@ mod tests {
             speaking: None,
             frame: &frame,
         };
-        assert!(ring.pop().is_none());
+        assert!(ring.pop(Duration::MAX).is_none());
         for round in 0..10 {
             let allocated = allocation_counter::measure(|| (0..50).for_each(|seq| tap.push(&packet(seq))));
             assert_eq!(allocated.count_total, 0, "on the receive task");
             for seq in 0..50 {
                 let wanted = Header { at, user, ssrc: Ssrc(3), seq: Seq(seq), time: RtpTime(9) };
-                assert_eq!(ring.pop(), Some((wanted, &frame[..])), "round {round}");
+                assert_eq!(ring.pop(Duration::MAX), Some((wanted, &frame[..])), "round {round}");
             }
         }
         (0..100).for_each(|seq| tap.push(&packet(seq)));
         assert_eq!(ring.missed(), 100 - 64 * 1024 / 1_028);
         drop(ring);
         assert!(tap.is_abandoned());
+    }
+
+    #[test]
+    fn what_arrived_before_the_start_is_left_out_and_what_comes_after_the_moment_waits() {
+        #[expect(clippy::disallowed_methods, reason = "a point in time, any one")]
+        let now = std::time::Instant::now();
+        let start = now + Duration::from_secs(2);
+        let (mut tap, mut ring) = packets(0, start);
+        let ms = Duration::from_millis;
+        for (seq, at) in [start - ms(1), start, start + ms(30)].into_iter().enumerate() {
+            let user = UserId::new(7).expect("not zero");
+            let (ssrc, seq, time) = (Ssrc(3), Seq(seq as u16), RtpTime(9));
+            tap.push(&AudioPacket { at, user, ssrc, seq, time, marker: false, speaking: None, frame: &[5; 10] });
+        }
+        let mut next = |until| ring.pop(ms(until)).map(|(header, _)| (header.at, header.seq));
+        assert_eq!(next(20), Some((ms(0), Seq(1))));
+        assert_eq!(next(20), None);
+        assert_eq!(next(30), Some((ms(30), Seq(2))));
+        assert_eq!(ring.missed(), 0);
     }
 }

@@ -26,6 +26,7 @@ pub mod repair;
 mod report;
 mod settings;
 mod strip;
+mod switch;
 mod timeline;
 mod track;
 mod voice;

@@ -7,6 +7,7 @@ use super::mix::Mixdown;
 use super::report::{Note, Report, UserReport, What};
 use super::settings::{Format, Settings};
 use super::strip::{Folder, Parts, Strip, WriteError};
+use super::switch::Switch;
 use super::track::{Correction, Placed, Track, TrackNote, samples};
 use super::voice::Voice;
 
@@ -39,10 +40,13 @@ pub enum Limit {
 pub struct Recorder<F: Folder> {
     shared: Shared<F>,
     users: BTreeMap<UserId, Tape<F::File>>,
-    allowed: BTreeSet<UserId>,
-    denied: BTreeSet<UserId>,
+    /// Who was allowed or denied, and when; all others are what the settings say.
+    consent: BTreeMap<UserId, Switch>,
     refused: BTreeSet<UserId>,
-    paused: bool,
+    /// On where it was not paused.
+    running: Switch,
+    /// Of a packet that was taken: the next tick hands it back.
+    failed: Option<WriteError>,
     synced: u64,
     bytes: u64,
     limit: Option<Limit>,
@@ -63,6 +67,8 @@ struct Shared<F: Folder> {
 #[derive(Debug)]
 struct Tape<W> {
     track: Track,
+    /// That of the latest packet.
+    stretch: Option<(u64, u64)>,
     reel: Reel<W>,
 }
 
@@ -87,55 +93,53 @@ impl<F: Folder> Recorder<F> {
         Self {
             shared,
             users: BTreeMap::new(),
-            allowed: BTreeSet::new(),
-            denied: BTreeSet::new(),
+            consent: BTreeMap::new(),
             refused: BTreeSet::new(),
-            paused: false,
+            running: Switch::new(true),
+            failed: None,
             synced: 0,
             bytes: 0,
             limit: None,
         }
     }
 
-    /// Records this user from now on, if not everybody is.
-    pub fn allow(&mut self, user: UserId) {
-        self.denied.remove(&user);
-        self.allowed.insert(user);
+    /// Records this user from `at` on, if not everybody is.
+    ///
+    /// Packets are judged by when they arrived, whenever they are pushed: tell of changes before you push what came after.
+    pub fn allow(&mut self, at: Duration, user: UserId) {
+        self.consent(user).set(at, true);
     }
 
-    /// Does not record this user from now on. What is written stays.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`], as of [`tick`](Self::tick).
-    pub fn deny(&mut self, user: UserId) -> Result<(), WriteError> {
-        self.allowed.remove(&user);
-        self.denied.insert(user);
-        self.users.get_mut(&user).map_or(Ok(()), |tape| tape.interrupt(&mut self.shared))
+    /// Does not record what arrives of this user from `at` on. What came before stays.
+    pub fn deny(&mut self, at: Duration, user: UserId) {
+        self.consent(user).set(at, false);
     }
 
-    /// Records nothing until it is [resumed](Self::resume); the time goes on.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`], as of [`tick`](Self::tick).
-    pub fn pause(&mut self) -> Result<(), WriteError> {
-        self.paused = true;
-        self.users.values_mut().try_for_each(|tape| tape.interrupt(&mut self.shared))
+    fn consent(&mut self, user: UserId) -> &mut Switch {
+        let everyone = self.shared.settings.everyone;
+        self.consent.entry(user).or_insert_with(|| Switch::new(everyone))
     }
 
-    /// Goes on recording.
-    pub fn resume(&mut self) {
-        self.paused = false;
+    /// Records nothing that arrives from `at` on until it is [resumed](Self::resume); the time goes on.
+    pub fn pause(&mut self, at: Duration) {
+        self.running.set(at, false);
+    }
+
+    /// Records what arrives from `at` on.
+    pub fn resume(&mut self, at: Duration) {
+        self.running.set(at, true);
+    }
+
+    /// Which stretch of consent, and of time without a pause, this moment is in; `None` when it is not to be recorded.
+    fn stretch(&self, at: Duration, user: UserId) -> Option<(u64, u64)> {
+        let everyone = self.shared.settings.everyone;
+        let consent = self.consent.get(&user).map_or(everyone.then_some(0), |switch| switch.stretch(at));
+        self.running.stretch(at).zip(consent)
     }
 
     /// Takes an opened packet that arrived `at` after the recording began. Packets come in the order of arrival.
     pub fn push(&mut self, at: Duration, user: UserId, ssrc: Ssrc, seq: Seq, time: RtpTime, frame: &[u8]) {
-        let is_allowed =
-            self.allowed.contains(&user) || (self.shared.settings.everyone && !self.denied.contains(&user));
-        if self.paused || !is_allowed {
-            return;
-        }
+        let Some(stretch) = self.stretch(at, user) else { return };
         if !self.users.contains_key(&user) {
             if self.users.len() >= self.shared.settings.max_users {
                 if self.refused.len() < MAX_NAMED && self.refused.insert(user) {
@@ -146,6 +150,13 @@ impl<F: Folder> Recorder<F> {
             self.users.insert(user, Tape::new(user, &self.shared.settings));
         }
         if let Some(tape) = self.users.get_mut(&user) {
+            // What was not recorded in between is not missed.
+            if tape.stretch.is_some_and(|before| before != stretch)
+                && let Err(error) = tape.interrupt(&mut self.shared)
+            {
+                self.failed.get_or_insert(error);
+            }
+            tape.stretch = Some(stretch);
             tape.track.push(at, ssrc, seq, time, frame);
         }
     }
@@ -156,6 +167,9 @@ impl<F: Folder> Recorder<F> {
     ///
     /// [`WriteError`]: the recording is over, [`finish`](Self::finish) keeps what there is.
     pub fn tick(&mut self, now: Duration) -> Result<Option<Limit>, WriteError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let (shared, at) = (&mut self.shared, samples(now));
         for tape in self.users.values_mut() {
             tape.release(now, shared)?;
@@ -231,7 +245,7 @@ impl<F: Folder> Recorder<F> {
     /// A file that cannot be written does not keep others from being finished: the first failure is handed back.
     pub fn finish(&mut self, now: Duration) -> (Report, Result<(), WriteError>) {
         let longest = self.shared.settings.max_duration.unwrap_or(Duration::MAX);
-        let mut result = Ok(());
+        let mut result = self.failed.take().map_or(Ok(()), Err);
         for tape in self.users.values_mut() {
             keep(&mut result, tape.interrupt(&mut self.shared));
         }
@@ -277,11 +291,11 @@ impl<W: std::io::Write + std::io::Seek> Tape<W> {
         let strip = Strip::new(user.to_string(), settings.format, settings.gaps, user.get() as u32);
         let voice = (strip.is_pcm() || settings.mix.is_some()).then(Voice::new);
         let reel = Reel { user, strip, voice, concealed: 0, ssrcs: Vec::new() };
-        Self { track: Track::new(settings.window, correction), reel }
+        Self { track: Track::new(settings.window, correction), stretch: None, reel }
     }
 
     fn release<F: Folder<File = W>>(&mut self, now: Duration, shared: &mut Shared<F>) -> Result<(), WriteError> {
-        let Self { track, reel } = self;
+        let Self { track, reel, .. } = self;
         let mut notes = Vec::new();
         let result =
             track.release(now, &mut |placed| reel.write(&placed, shared), &mut |at, note| notes.push((at, note)));
@@ -291,7 +305,7 @@ impl<W: std::io::Write + std::io::Seek> Tape<W> {
 
     /// Writes what waits, and forgets where the stream was.
     fn interrupt<F: Folder<File = W>>(&mut self, shared: &mut Shared<F>) -> Result<(), WriteError> {
-        let Self { track, reel } = self;
+        let Self { track, reel, .. } = self;
         let mut notes = Vec::new();
         let result = track.interrupt(&mut |placed| reel.write(&placed, shared), &mut |at, note| notes.push((at, note)));
         notes.into_iter().for_each(|(at, note)| reel.note(at, note, shared));

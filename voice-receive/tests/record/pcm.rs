@@ -171,16 +171,16 @@ fn the_mix_is_the_sum_and_one_speaker_is_left_as_he_is() {
 fn a_pause_and_a_denial_are_gaps_without_loss() {
     let packets = tone(440.0, 100);
     let mut call = Call::new(Call::wav());
-    call.recorder.pause().expect("memory");
+    call.recorder.pause(ms(0));
     call.play(1, 0, &packets[..10], &[]);
-    call.recorder.resume();
+    call.recorder.resume(ms(200));
     for (number, packet) in packets.iter().enumerate().skip(10) {
+        let (at, time) = (ms(20 * number as u64), RtpTime(960 * number as u32));
         match number {
-            30 => call.recorder.deny(user(1)).expect("memory"),
-            50 => call.recorder.allow(user(1)),
+            30 => call.recorder.deny(at, user(1)),
+            50 => call.recorder.allow(at, user(1)),
             _ => {}
         }
-        let (at, time) = (ms(20 * number as u64), RtpTime(960 * number as u32));
         call.recorder.push(at, user(1), Ssrc(1), Seq(number as u16), time, packet);
         call.recorder.tick(at).expect("memory");
     }
@@ -196,13 +196,43 @@ fn a_pause_and_a_denial_are_gaps_without_loss() {
 }
 
 #[test]
+fn packets_that_were_held_up_are_judged_by_when_they_arrived() {
+    let packets = tone(440.0, 100);
+    let mut settings = Call::wav();
+    settings.everyone = false;
+    let mut call = Call::new(settings);
+    call.recorder.allow(ms(400), user(1));
+    call.recorder.pause(ms(800));
+    call.recorder.resume(ms(1_000));
+    call.recorder.deny(ms(1_600), user(1));
+    // All of them late, as from a slow disk or without a key.
+    for (number, packet) in packets.iter().enumerate() {
+        let time = RtpTime(960 * number as u32);
+        call.recorder.push(ms(20 * number as u64), user(1), Ssrc(1), Seq(number as u16), time, packet);
+    }
+    call.recorder.tick(ms(2_000)).expect("memory");
+    let memory = call.memory.clone();
+    let (report, result) = call.recorder.finish(ms(2_000));
+    result.expect("memory");
+    let track = &report.users[&user(1)].track;
+    assert_eq!((track.packets, track.lost), (20 + 30, 0));
+    let wav = samples(&memory.file("1.wav"));
+    for (frame, pcm) in wav.chunks(2 * 960).enumerate() {
+        let is_recorded = (20..40).contains(&frame) || (50..80).contains(&frame);
+        // A new decoder takes a moment.
+        let is_heard = pcm.iter().any(|sample| sample.abs() > 3_000);
+        assert!(is_heard == is_recorded, "frame {frame}");
+    }
+}
+
+#[test]
 fn only_those_who_are_allowed_are_recorded_when_not_everyone_is() {
     let packets = tone(440.0, 20);
     let mut settings = Call::wav();
     settings.everyone = false;
     let mut call = Call::new(settings);
     call.play(1, 0, &packets, &[]);
-    call.recorder.allow(user(2));
+    call.recorder.allow(ms(0), user(2));
     call.play(2, 0, &packets, &[]);
     assert_eq!(call.finish(500).names(), ["2.wav"]);
 }
