@@ -16,6 +16,17 @@ const SMALLEST: usize = 32;
 /// Bytes before the first frame: the mark, and one metadata block of 34 bytes (RFC 9639, sections 6 and 8.2).
 pub(super) const HEADER: usize = 42;
 const BITS: usize = 16;
+/// Checksums of a frame's header and of a frame (RFC 9639, sections 9.1.8 and 9.3).
+pub(super) const CRC_8: crc::Crc<u8> = crc::Crc::<u8>::new(&crc::CRC_8_SMBUS);
+pub(super) const CRC_16: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_UMTS);
+/// Begins every frame of silence: 4,096 samples at 48 kHz, left and right, 16 bit (RFC 9639, section 9.1).
+const SILENT_HEAD: [u8; 4] = [0xFF, 0xF8, 0xCA, 0x18];
+/// Two subframes of a constant zero (RFC 9639, section 9.2.3).
+const SILENT_BODY: [u8; 6] = [0; 6];
+/// Bytes of silence written at a time.
+const BATCH: usize = 16 * 1024;
+/// Bytes of the longest frame of silence: its number takes 7, and there are two checksums.
+const SILENT_FRAME: usize = SILENT_HEAD.len() + 7 + 1 + SILENT_BODY.len() + 2;
 
 /// A FLAC file of 16-bit PCM, 48 kHz, stereo (RFC 9639), that starts where the writer stands.
 ///
@@ -31,6 +42,8 @@ pub struct Flac<W> {
     pending: Vec<i32>,
     sink: MemSink<u8>,
     frames: usize,
+    /// Those of them that the encoder was asked for.
+    encoded: usize,
     written: u64,
     bytes: u64,
 }
@@ -49,7 +62,8 @@ impl<W: Write + Seek> Flac<W> {
         let block = FrameBuf::with_size(CHANNELS, BLOCK).map_err(|error| failed(&error))?;
         let pending = Vec::with_capacity(BLOCK * CHANNELS);
         let bytes = HEADER as u64;
-        Ok(Self { out, start, config, info, block, pending, sink: MemSink::new(), frames: 0, written: 0, bytes })
+        let sink = MemSink::new();
+        Ok(Self { out, start, config, info, block, pending, sink, frames: 0, encoded: 0, written: 0, bytes })
     }
 
     /// Samples per channel so far.
@@ -78,20 +92,49 @@ impl<W: Write + Seek> Flac<W> {
         Ok(())
     }
 
-    /// Appends `samples` per channel of silence.
+    /// Appends `samples` per channel of silence. Whole frames of it are not encoded: hours take no time.
     ///
     /// # Errors
     ///
     /// Those of the writer.
     pub fn silence(&mut self, samples: u64) -> io::Result<()> {
-        let mut left = samples * CHANNELS as u64;
-        while left > 0 {
-            let part = left.min((BLOCK * CHANNELS - self.pending.len()) as u64);
-            self.pending.resize(self.pending.len() + part as usize, 0);
+        let mut left = samples;
+        if !self.pending.is_empty() {
+            let part = left.min((BLOCK - self.pending.len() / CHANNELS) as u64);
+            self.pending.resize(self.pending.len() + part as usize * CHANNELS, 0);
             left -= part;
             self.flush_whole()?;
         }
+        if !self.pending.is_empty() {
+            return Ok(());
+        }
+        self.silent_frames(left / BLOCK as u64)?;
+        self.pending.resize((left % BLOCK as u64) as usize * CHANNELS, 0);
         Ok(())
+    }
+
+    fn silent_frames(&mut self, count: u64) -> io::Result<()> {
+        let mut batch = Vec::with_capacity(BATCH.min(count as usize * SILENT_FRAME));
+        let (mut left, mut batched) = (count, 0);
+        while left > 0 {
+            put_silent_frame(&mut batch, self.frames as u64 + batched);
+            (left, batched) = (left - 1, batched + 1);
+            if left == 0 || batch.len() + SILENT_FRAME > BATCH {
+                self.out.write_all(&batch)?;
+                self.bytes += batch.len() as u64;
+                self.written += batched * BLOCK as u64;
+                self.frames += batched as usize;
+                batched = 0;
+                batch.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file if silence went on up to so many samples.
+    pub(super) fn bytes_at(&self, samples: u64) -> u64 {
+        let more = samples.saturating_sub(self.written).div_ceil(BLOCK as u64);
+        self.bytes + more * SILENT_FRAME as u64
     }
 
     /// Makes the header say how much has been written, and flushes the writer.
@@ -135,6 +178,7 @@ impl<W: Write + Seek> Flac<W> {
         self.bytes += self.sink.as_slice().len() as u64;
         self.written += (self.pending.len() / CHANNELS) as u64;
         self.frames += 1;
+        self.encoded += 1;
         self.pending.clear();
         Ok(())
     }
@@ -142,8 +186,32 @@ impl<W: Write + Seek> Flac<W> {
 
 impl<W> std::fmt::Debug for Flac<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flac").field("written", &self.written).field("bytes", &self.bytes).finish_non_exhaustive()
+        let Self { written, bytes, frames, encoded, .. } = self;
+        let mut debug = f.debug_struct("Flac");
+        debug.field("written", written).field("bytes", bytes).field("frames", frames).field("encoded", encoded);
+        debug.finish_non_exhaustive()
     }
+}
+
+/// Adds a frame of silence.
+fn put_silent_frame(to: &mut Vec<u8>, number: u64) {
+    let begun = to.len();
+    to.extend(SILENT_HEAD);
+    put_number(to, number);
+    to.push(CRC_8.checksum(&to[begun..]));
+    to.extend(SILENT_BODY);
+    to.extend(CRC_16.checksum(&to[begun..]).to_be_bytes());
+}
+
+/// Adds the number of a frame, of up to 36 bits, as UTF-8 has its code points (RFC 9639, section 9.1.5).
+fn put_number(to: &mut Vec<u8>, number: u64) {
+    if number < 0x80 {
+        to.push(number as u8);
+        return;
+    }
+    let len = (2..7).find(|len| number >> (5 * len + 1) == 0).unwrap_or(7);
+    to.push((0xFF00_u16 >> len) as u8 | (number >> (6 * (len - 1))) as u8);
+    to.extend((0..len - 1).rev().map(|rest| 0x80 | (number >> (6 * rest)) as u8 & 0x3F));
 }
 
 /// The encoder's errors cannot go to another thread; what they say can.
@@ -166,4 +234,53 @@ pub(super) fn header(samples: u64) -> [u8; HEADER] {
         | samples.min((1 << 36) - 1);
     header[18..26].copy_from_slice(&packed.to_be_bytes());
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::{BLOCK, Flac, HEADER, put_number, put_silent_frame};
+    use crate::record::repair;
+
+    #[test]
+    fn a_frame_of_silence_is_what_the_encoder_makes() {
+        let mut flac = Flac::new(Cursor::new(Vec::new())).expect("memory");
+        let mut wanted = Vec::new();
+        for number in 0..300 {
+            flac.write(&[0.0; 2 * BLOCK]).expect("memory");
+            put_silent_frame(&mut wanted, number);
+        }
+        assert_eq!(flac.encoded, 300);
+        assert_eq!(flac.out.get_ref()[HEADER..], wanted);
+    }
+
+    #[test]
+    fn numbers_are_coded_as_rfc_9639_says() {
+        for number in
+            [0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x1_0000, 0x1F_FFFF, 0x20_0000, 0x3FF_FFFF, 0x400_0000, 0xF_FFFF_FFFF]
+        {
+            let mut coded = Vec::new();
+            put_number(&mut coded, number);
+            if let Some(text) = u32::try_from(number).ok().and_then(char::from_u32) {
+                assert_eq!(coded, text.to_string().as_bytes());
+            }
+            let first = u64::from(coded[0]) & if coded.len() == 1 { 0x7F } else { 0x7F >> coded.len() };
+            assert_eq!(coded[1..].iter().fold(first, |sum, byte| sum << 6 | u64::from(byte & 0x3F)), number);
+        }
+    }
+
+    #[test]
+    fn hours_of_silence_are_not_encoded() {
+        let mut flac = Flac::new(Cursor::new(Vec::new())).expect("memory");
+        let six_hours = 6 * 3_600 * 48_000;
+        flac.write(&[0.25; 2 * 1_000]).expect("memory");
+        flac.silence(six_hours).expect("memory");
+        flac.write(&[0.25; 2 * 1_000]).expect("memory");
+        assert!(flac.encoded <= 2 && flac.frames > 250_000, "{flac:?}");
+        assert!(flac.bytes() <= flac.bytes_at(flac.samples()));
+        let file = flac.finish().expect("memory").into_inner();
+        let found = repair::flac(&mut Cursor::new(file.clone())).expect("a FLAC file");
+        assert_eq!((found.samples, found.bytes, found.torn), (six_hours + 2_000, file.len() as u64, 0));
+    }
 }

@@ -27,6 +27,14 @@ const PAGE_SAMPLES: u64 = SAMPLE_RATE as u64 / 2;
 /// wants for a decoder to settle, where a stream begins in the middle.
 pub(super) const PRE_SKIP: u64 = 3_840;
 
+/// The first packet: version 1, channels, pre-skip, rate, neither gain nor mapping (RFC 7845, section 5.1).
+pub(super) const HEAD: [u8; 19] = {
+    let (skip, rate) = ((PRE_SKIP as u16).to_le_bytes(), SAMPLE_RATE.to_le_bytes());
+    let (head, channels) = (*b"OpusHead", CHANNELS as u8);
+    let [a, b, c, d, e, f, g, h] = head;
+    [a, b, c, d, e, f, g, h, 1, channels, skip[0], skip[1], rate[0], rate[1], rate[2], rate[3], 0, 0, 0]
+};
+
 /// Flags of a page: its packet goes on from the page before, it is the first one, it is the last one.
 pub(super) const FIRST: u8 = 2;
 pub(super) const LAST: u8 = 4;
@@ -82,14 +90,9 @@ impl<W: Write> OggOpus<W> {
     pub fn new(out: W, serial: u32, gaps: Gaps, comments: &[String]) -> io::Result<Self> {
         let (segments, body) = (Vec::with_capacity(MAX_SEGMENTS), Vec::with_capacity(8 * 1024));
         let mut file = Self { out, gaps, serial, page: 0, position: 0, begun: 0, stereo: 0, segments, body, bytes: 0 };
-        // RFC 7845, sections 5.1 and 5.2.
-        let mut head = b"OpusHead\x01".to_vec();
-        head.push(CHANNELS as u8);
-        head.extend((PRE_SKIP as u16).to_le_bytes());
-        head.extend(SAMPLE_RATE.to_le_bytes());
-        head.extend([0, 0, 0]);
-        file.append(&head);
+        file.append(&HEAD);
         file.flush_page(FIRST)?;
+        // RFC 7845, section 5.2.
         let mut tags = b"OpusTags".to_vec();
         put_text(&mut tags, opus::version());
         tags.extend((comments.len() as u32).to_le_bytes());

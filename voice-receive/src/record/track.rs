@@ -241,6 +241,11 @@ impl Track {
                 }
             }
             Some(step) if self.lost && step <= LONGEST_LOSS && (off - step).abs() <= CALM => rounded(step),
+            // Its time is taken: packets are left out until they are in time, or every second one would stay.
+            _ if off < -LIMIT => {
+                self.report.dropped += 1;
+                return None;
+            }
             _ => rounded(off).max(0),
         };
         let position = (end + gap) as u64;

@@ -115,6 +115,20 @@ pub(crate) fn pages(mut file: &[u8]) -> Option<Vec<Page>> {
     Some(pages)
 }
 
+/// A page with one short packet.
+pub(crate) fn page(flags: u8, granule: u64, serial: u32, number: u32, packet: &[u8]) -> Vec<u8> {
+    let mut page = b"OggS\0".to_vec();
+    page.push(flags);
+    page.extend(granule.to_le_bytes());
+    page.extend(serial.to_le_bytes());
+    page.extend(number.to_le_bytes());
+    page.extend([0, 0, 0, 0, 1, packet.len() as u8]);
+    page.extend(packet);
+    let sum = checksum(&page);
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
+    page
+}
+
 /// Ogg's checksum, bit by bit.
 fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| {

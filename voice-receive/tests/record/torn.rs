@@ -52,7 +52,9 @@ fn repaired(
     // Whole now: nothing changes any more.
     let mut again = Cursor::new(file.clone());
     let twice = repair(&mut again).expect("a whole file");
-    assert_eq!((again.into_inner(), twice.bytes, twice.torn), (file.clone(), repaired.bytes, 0));
+    assert_eq!((again.into_inner(), twice.bytes, twice.samples), (file.clone(), repaired.bytes, repaired.samples));
+    // Damage in the middle stays.
+    assert!(twice.torn == 0 || twice.torn <= repaired.torn);
     Ok((file, repaired))
 }
 
@@ -97,6 +99,78 @@ fn ogg_survives_a_cut_at_every_byte() {
             Err(error) => panic!("cut at {cut}: {error}"),
         }
     }
+}
+
+/// Damages as many bytes with zeros, as a disk does that loses power.
+fn zeroed(file: &[u8], at: usize, bytes: usize) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[at..at + bytes].fill(0);
+    file
+}
+
+#[test]
+fn what_is_behind_damage_is_kept() {
+    let whole = recording(Format::OggOpus);
+    let all = packets(&whole);
+    for at in [200, 300, 2_000, whole.len() / 2] {
+        let damaged = zeroed(&whole, at, 512);
+        let (file, found) = repaired(&damaged, damaged.len(), repair::ogg).expect("an Ogg file");
+        assert_eq!(found.samples, all.last().map_or(0, |(at, _)| at + 960), "as long as it was");
+        assert!((512..512 + 2_200).contains(&found.torn), "{found:?}");
+        assert_eq!(file[..damaged.len()], damaged);
+    }
+    // Nothing valid is behind it.
+    let damaged = zeroed(&whole, whole.len() - 512, 512);
+    let (file, found) = repaired(&damaged, damaged.len(), repair::ogg).expect("an Ogg file");
+    assert!(file.len() < damaged.len() && found.torn >= 512, "{found:?}");
+
+    let whole = recording(Format::Flac);
+    let length = repaired(&whole, whole.len(), repair::flac).expect("a FLAC file").1.samples;
+    for at in [42, 50, whole.len() / 3, whole.len() / 2] {
+        let damaged = zeroed(&whole, at, 4_096);
+        let (file, found) = repaired(&damaged, damaged.len(), repair::flac).expect("a FLAC file");
+        assert_eq!((found.samples, file.len()), (length, damaged.len() - (whole.len() - file.len())));
+        assert!((4_096..3 * 17_000).contains(&found.torn), "{found:?}");
+        assert_eq!(file[42..], damaged[42..file.len()]);
+    }
+}
+
+#[test]
+fn ogg_of_others_is_not_touched() {
+    let whole = recording(Format::OggOpus);
+    let (finished, _) = repaired(&whole, whole.len(), repair::ogg).expect("an Ogg file");
+    let with = |from: &[u8], to: &[u8]| {
+        // Another file with the same length, whose checksum is right again.
+        let mut file = finished.clone();
+        let at = file.windows(from.len()).position(|it| it == from).expect("there");
+        file[at..at + to.len()].copy_from_slice(to);
+        let page = pages(&file).expect("pages").into_iter().take(2).collect::<Vec<_>>();
+        file[22..26].copy_from_slice(&page[0].right_sum.to_le_bytes());
+        file[47 + 22..47 + 26].copy_from_slice(&page[1].right_sum.to_le_bytes());
+        file
+    };
+    for (what, foreign) in [
+        ("another encoder", with(b"libopus", b"lavcopu")),
+        ("no title", with(b"TITLE=", b"TOTAL=")),
+        ("another pre-skip", with(&3_840_u16.to_le_bytes(), &312_u16.to_le_bytes())),
+        ("a chain", [finished.clone(), finished.clone()].concat()),
+        ("two streams", {
+            let mut other = with(b"TITLE=5", b"TITLE=6");
+            other.extend(super::files::page(0, 48_000, 99, 2, &[1, 2, 3]));
+            other
+        }),
+        ("damaged tags", zeroed(&finished, 60, 40)),
+    ] {
+        let mut file = Cursor::new(foreign.clone());
+        let error = repair::ogg(&mut file).err().map(|error| error.to_string());
+        assert!(matches!(&error, Some(text) if text.contains("no Ogg Opus file of a recorder")), "{what}: {error:?}");
+        assert_eq!(file.into_inner(), foreign, "{what}");
+    }
+    // A page that says nothing of the time is none of ours, and no time to go on from.
+    let mut odd = whole.clone();
+    odd.extend(super::files::page(0, u64::MAX, 5, 9_999, &[1, 2, 3]));
+    let (_, found) = repaired(&odd, odd.len(), repair::ogg).expect("an Ogg file");
+    assert_eq!(found.torn, (odd.len() - whole.len()) as u64);
 }
 
 proptest! {

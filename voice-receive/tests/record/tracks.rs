@@ -16,7 +16,11 @@ fn ms(millis: u64) -> Duration {
 
 /// Packets of 20 ms by arrival in ms, sequence number and timestamp; where each goes, and what is noted.
 fn place(packets: &[(u64, u32, u16, u32)]) -> (Vec<(u64, u8)>, Vec<TrackNote>, Track) {
-    let mut track = Track::new(ms(500), Correction::Packets);
+    place_with(Correction::Packets, packets)
+}
+
+fn place_with(correction: Correction, packets: &[(u64, u32, u16, u32)]) -> (Vec<(u64, u8)>, Vec<TrackNote>, Track) {
+    let mut track = Track::new(ms(500), correction);
     let (mut placed, mut notes) = (Vec::new(), Vec::new());
     for (number, (at, ssrc, seq, time)) in packets.iter().enumerate() {
         let mut frame = stamped(0);
@@ -151,6 +155,19 @@ fn a_stall_of_the_network_is_no_jump() {
     let (placed, notes, track) = place(&sent);
     assert!(placed.iter().enumerate().all(|(number, (at, _))| *at == 960 * number as u64), "{placed:?}");
     assert_eq!((notes, track.report().lost), (vec![first(1)], 0));
+}
+
+#[test]
+fn what_was_sent_before_the_recording_is_left_out_as_a_whole() {
+    // Two seconds' worth from before come at once, then it is live.
+    let mut sent: Vec<(u64, u32, u16, u32)> = (0..100).map(|n| (0, 1, n, 960 * u32::from(n))).collect();
+    sent.extend((100..200).map(|n| (20 * u64::from(n - 99), 1, n, 960 * u32::from(n))));
+    for correction in [Correction::Packets, Correction::Samples] {
+        let (placed, notes, track) = place_with(correction, &sent);
+        let wanted: Vec<(u64, u8)> = (99..200).map(|n| (960 * (u64::from(n) - 99), n)).collect();
+        assert_eq!(placed, wanted);
+        assert_eq!((notes, track.report().dropped, track.report().lost), (vec![first(1)], 99, 0));
+    }
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 //! Finishing the files of a recording whose program was killed.
 //!
-//! Each function looks at a file from its beginning, keeps what is whole, and makes it a finished file in place. The
-//! caller cuts it to [`Repaired::bytes`] then, which a writer cannot. A file that is whole stays as it is.
+//! Each function looks at a file from its beginning, keeps what is whole, also behind damage, and makes it a finished
+//! file in place. The caller cuts it to [`Repaired::bytes`] then, which a writer cannot. A file that is whole stays as it
+//! is, one that no recorder wrote is not touched.
 
 mod flac;
 mod ogg;
@@ -21,7 +22,7 @@ pub struct Repaired {
     pub samples: u64,
     /// Where it ends: the rest is to be cut off.
     pub bytes: u64,
-    /// Bytes that were torn, and are lost.
+    /// Bytes that were torn or damaged, and are lost. Those in the middle are still there.
     pub torn: u64,
 }
 
@@ -84,4 +85,31 @@ fn read_at(file: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::Res
         }
     }
     Ok(filled)
+}
+
+/// A file that is looked through from its beginning: twice as much as is needed is read at a time.
+struct Ahead {
+    room: usize,
+    bytes: Vec<u8>,
+    start: u64,
+    len: usize,
+}
+
+impl Ahead {
+    /// `room` is how many bytes are wanted at once.
+    fn new(room: usize) -> Self {
+        Self { room, bytes: vec![0; 2 * room], start: 0, len: 0 }
+    }
+
+    /// At least `room` bytes from `at` on, and whether the file ends behind them; less only when it does.
+    fn at(&mut self, file: &mut (impl Read + Seek), at: u64) -> io::Result<(&[u8], bool)> {
+        let is_near = (self.start..self.start + self.len as u64).contains(&at);
+        let is_end = self.len > 0 && self.len < self.bytes.len();
+        if !is_near || (!is_end && self.start + self.len as u64 - at < self.room as u64) {
+            self.len = read_at(file, at, &mut self.bytes)?;
+            self.start = at;
+        }
+        let bytes = &self.bytes[(at - self.start) as usize..self.len];
+        Ok((bytes, self.len < self.bytes.len()))
+    }
 }
