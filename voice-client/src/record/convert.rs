@@ -46,7 +46,10 @@ fn convert(ffmpeg: &Path, file: &Path, mp3: &Path, limit: Duration) -> io::Resul
 }
 
 /// Runs a program to its end, or for as long as it may take.
-#[expect(clippy::disallowed_methods, reason = "the writer's thread has nothing else to do, and std has no wait with an end")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer's thread has nothing else to do, and std has no wait with an end"
+)]
 fn ended(command: &mut Command, limit: Duration) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     let mut waited = Duration::ZERO;
