@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Without a folder it records a short call on this machine, and repairs a copy made in the middle of it, which is what
-//! killing the program leaves.
+//! killing the program leaves. Fails when there was nothing to repair, or a file could not be.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "support/company.rs"]
@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
 fn repair(folder: &Path) -> Result<()> {
     let files = repair_recording(folder)?;
     if files.is_empty() {
-        println!("{}: finished already, or without audio", folder.display());
+        return Err(format!("nothing to repair: {} is finished already, or without audio", folder.display()).into());
     }
     let mut failed = 0;
     for file in &files {

@@ -95,9 +95,13 @@ async fn two_speakers_are_two_files_of_equal_length_and_a_mix() {
 
     let again = Recorder::start(&ear, config.clone()).await.expect_err("there is one already");
     assert!(matches!(&again, RecordError::Exists(path) if path.ends_with("session.json")), "{again}");
+    std::fs::write(into.join("theirs.wav"), b"not of the recording").expect("a file");
     let again = Recorder::start(&ear, config.overwrite(true)).await.expect("another one");
+    assert!(lines(&into).iter().any(|line| line["event"] == "present" && line["user"] == "1"));
     drop(again);
     until("the files of a dropped recorder", || async { into.join("session.json").exists().then_some(()) }).await;
+    assert!(!into.join("1.wav").exists() && !into.join("2.wav").exists(), "those of the earlier recording are gone");
+    assert!(into.join("theirs.wav").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,6 +188,12 @@ async fn what_a_killed_program_leaves_is_repaired() {
         let entry = entry.expect("an entry");
         std::fs::copy(entry.path(), killed.join(entry.file_name())).expect("a copy");
     }
+    let busy = repair_recording(&alive).expect_err("it is being recorded");
+    assert_eq!(busy.kind(), std::io::ErrorKind::ResourceBusy, "{busy}");
+    let running =
+        Recorder::start(&ear, RecorderConfig::new(&alive).overwrite(true)).await.expect_err("not two at once");
+    assert!(matches!(running, RecordError::Running(_)), "{running}");
+    std::fs::write(killed.join("song.wav"), b"not of the recording").expect("a file");
     drop((recorder, tracks));
     // In the middle of a line, and of a page.
     let append = |name: &str, torn: &[u8]| {

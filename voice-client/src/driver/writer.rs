@@ -61,6 +61,8 @@ struct Writer {
 struct Happening {
     events: Events,
     closed: watch::Receiver<Option<Closed>>,
+    /// Who is there at the start.
+    there: Vec<UserId>,
 }
 
 /// Starts the thread of a recording. The call is to be given the tap, once it is ready.
@@ -70,14 +72,13 @@ pub(crate) fn record(call: &Call, config: RecorderConfig, there: Vec<UserId>) ->
     let (tell_stats, stats) = watch::channel(RecorderStats::default());
     let (tell_ready, ready) = oneshot::channel();
     let thread = thread::Builder::new().name("voice-record".to_owned());
-    let own = call.user();
-    let happening = Happening { events: call.later_events(), closed: call.shared().closed() };
+    let there = there.into_iter().filter(|user| *user != call.user()).collect();
+    let happening = Happening { events: call.later_events(), closed: call.shared().closed(), there };
     let writing = move || {
-        let (mut writer, tap) = match Writer::open(config, happening, tell_stats) {
+        let (writer, tap) = match Writer::open(config, happening, tell_stats) {
             Ok(opened) => opened,
             Err(error) => return drop(tell_ready.send(Err(error))),
         };
-        writer.journal.present(there.into_iter().filter(|user| *user != own));
         let _ = tell_ready.send(Ok(tap));
         let result = writer.run(&received);
         tell_outcome.send_replace(Some(result));
@@ -99,11 +100,12 @@ impl Writer {
         let folder = config.folder.clone();
         let unusable = |source| RecordError::Folder { folder: folder.clone(), source: Arc::new(source) };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
-        let disk = Disk { folder: folder.clone(), overwrite: config.overwrite };
+        let disk = Disk::new(folder.clone(), config.overwrite);
         if !config.overwrite && folder.join(SESSION).exists() {
             return Err(RecordError::Exists(folder.join(SESSION)));
         }
-        let journal = disk.open(JOURNAL).map_err(|error| match error.kind() {
+        let journal = disk.journal(JOURNAL).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => RecordError::Running(folder.join(JOURNAL)),
             io::ErrorKind::AlreadyExists => RecordError::Exists(folder.join(JOURNAL)),
             _ => unusable(error),
         })?;
@@ -115,6 +117,7 @@ impl Writer {
         let mut journal = Journal::new(journal);
         let format = format!("{:?}", config.format).to_lowercase();
         journal.line(Duration::ZERO, "start", None, json!({ "unix_ms": start_unix_ms, "format": format }));
+        journal.present(happening.there.iter().copied());
         journal.flush().map_err(unusable)?;
         let machine = Machine::new(disk, config.settings());
         let (tap, packets) = packets(config.buffer, start);
@@ -166,7 +169,7 @@ impl Writer {
     fn write(&mut self, now: Duration) -> Result<Option<Limit>, WriteError> {
         self.take_packets(now);
         let limit = self.machine.tick(now)?;
-        self.take_notes();
+        self.take_notes(now);
         let missed = self.packets.missed();
         if missed > self.missed {
             let packets = missed - self.missed;
@@ -199,7 +202,11 @@ impl Writer {
         is_gone.then_some(Closed::Aborted)
     }
 
-    fn take_notes(&mut self) {
+    /// Lists the files that were made, and writes what the recording has to say.
+    fn take_notes(&mut self, now: Duration) {
+        for name in std::mem::take(&mut self.machine.folder_mut().made) {
+            self.journal.line(now, "file", None, json!({ "name": name }));
+        }
         while let Some(note) = self.machine.poll_note() {
             self.journal.note(&note);
         }
@@ -240,7 +247,7 @@ impl Writer {
             self.take_packets(now);
         }
         let (report, finished) = self.machine.finish(now);
-        self.take_notes();
+        self.take_notes(now);
         let (ended, error) = match (ended, finished) {
             (Ok(ended), Ok(())) => (ended, None),
             (Err(error), _) | (Ok(_), Err(error)) => (Ended::Failed, Some(error)),
@@ -253,8 +260,7 @@ impl Writer {
         let journal = self.journal.flush().map_err(journal_failed);
         let mut recording = self.recording(report, ended);
         let text = error.as_ref().map(WriteError::to_string);
-        let disk = Disk { folder: self.config.folder.clone(), overwrite: true };
-        let session = write(&disk, &recording, &self.journal, text.as_deref())
+        let session = write(&recording, &self.journal, text.as_deref())
             .map_err(|source| WriteError { file: SESSION.to_owned(), source });
         if let Some(WriteError { file, source }) = error.or(journal.err()).or(session.err()) {
             return Err(RecordError::Write { file, source: Arc::new(source), kept: Box::new(recording) });

@@ -20,6 +20,9 @@ pub enum RecordError {
     /// The folder holds a recording.
     #[error("{} is there already; record into another folder, or set RecorderConfig::overwrite", .0.display())]
     Exists(PathBuf),
+    /// Another recorder writes into the folder, or it is being repaired.
+    #[error("{} is being written: end that recording first, or record into another folder", .0.display())]
+    Running(PathBuf),
     /// The call has ended before.
     #[error("there is nothing to record, the call has ended: {0}")]
     CallOver(Closed),

@@ -5,6 +5,7 @@ mod convert;
 mod disk;
 mod error;
 mod journal;
+mod listing;
 mod recorder;
 mod repair;
 mod ring;

@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use receive::record::repair::{RepairError, Repaired, flac, lines, ogg, wav};
 use serde_json::{Map, Value, json};
+
+use super::disk::lock;
+use super::listing::listed;
+use super::session::put;
 
 const JOURNAL: &str = "events.jsonl";
 const SESSION: &str = "session.json";
@@ -22,9 +26,12 @@ pub struct RepairedFile {
 /// Finishes the files of a recording whose program was killed, and writes its `session.json` from what they hold; that
 /// says `"repaired": true` then. A recording that was finished is left as it is: nothing is returned. Blocks.
 ///
+/// Repairs the files that `events.jsonl` lists; every file of audio in the folder, if it lists none.
+///
 /// # Errors
 ///
-/// When the folder or a file in it cannot be read or written, or it holds no recording.
+/// When the folder or a file in it cannot be read or written, or it holds no recording;
+/// [`io::ErrorKind::ResourceBusy`] when it is still being recorded.
 pub fn repair_recording(folder: impl AsRef<Path>) -> io::Result<Vec<RepairedFile>> {
     let folder = folder.as_ref();
     if folder.join(SESSION).exists() {
@@ -36,17 +43,21 @@ pub fn repair_recording(folder: impl AsRef<Path>) -> io::Result<Vec<RepairedFile
             format!("{} cannot be opened, is this a recording? {error}", folder.join(JOURNAL).display()),
         )
     })?;
+    lock(&journal).map_err(|error| {
+        io::Error::new(error.kind(), format!("{} is still being recorded: end that first", folder.display()))
+    })?;
     journal.set_len(lines(&mut &journal)?)?;
-    let known = Known::read(journal)?;
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|it| it.path())).collect::<io::Result<_>>()?;
+    let known = Known::read(&journal)?;
+    (&journal).rewind()?;
+    let mut paths: Vec<PathBuf> = listed(&journal)?.into_iter().map(|name| folder.join(name)).collect();
+    if paths.is_empty() {
+        paths = std::fs::read_dir(folder)?.map(|entry| entry.map(|it| it.path())).collect::<io::Result<_>>()?;
+    }
     paths.sort();
     let repaired: Vec<RepairedFile> =
         paths.into_iter().filter_map(|path| Some(repair(&path)?).map(|result| RepairedFile { path, result })).collect();
     let session = known.session(&repaired);
-    let mut file = File::create(folder.join(SESSION))?;
-    serde_json::to_writer_pretty(&mut file, &session)?;
-    file.write_all(b"\n")?;
+    put(folder, &session)?;
     Ok(repaired)
 }
 
@@ -80,7 +91,7 @@ struct Known {
 }
 
 impl Known {
-    fn read(mut journal: File) -> io::Result<Self> {
+    fn read(mut journal: &File) -> io::Result<Self> {
         journal.rewind()?;
         let mut known = Self::default();
         for line in BufReader::new(journal).lines() {

@@ -1,17 +1,18 @@
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use model::UserId;
 use receive::record::{UserReport, Written};
 use serde_json::{Map, Value, json};
 
-use super::disk::Disk;
 use super::journal::Journal;
 use super::recorder::Recording;
 
 const NAME: &str = "session.json";
 
 /// Writes `session.json`: what the recording is, and how good.
-pub(crate) fn write(disk: &Disk, recording: &Recording, journal: &Journal, error: Option<&str>) -> io::Result<()> {
+pub(crate) fn write(recording: &Recording, journal: &Journal, error: Option<&str>) -> io::Result<()> {
     let report = &recording.report;
     let users: Map<String, Value> = report
         .users
@@ -31,14 +32,17 @@ pub(crate) fn write(disk: &Disk, recording: &Recording, journal: &Journal, error
         "error": error,
         "repaired": false,
     });
-    // Whole or not at all.
-    let part = format!("{NAME}.part");
-    let whole = Disk { folder: disk.folder.clone(), overwrite: true };
-    let mut file = whole.open(&part)?;
-    serde_json::to_writer_pretty(&mut file, &session)?;
+    put(&recording.folder, &session)
+}
+
+/// Puts it into a folder, whole or not at all.
+pub(crate) fn put(folder: &Path, session: &Value) -> io::Result<()> {
+    let part = folder.join(format!("{NAME}.part"));
+    let mut file = File::create(&part)?;
+    serde_json::to_writer_pretty(&mut file, session)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    std::fs::rename(disk.folder.join(part), disk.folder.join(NAME))
+    std::fs::rename(part, folder.join(NAME))
 }
 
 fn describe(user: &UserReport, joins: u32) -> Value {

@@ -218,6 +218,11 @@ impl<F: Folder> Recorder<F> {
         self.shared.notes.pop_front()
     }
 
+    /// Where the files are made.
+    pub fn folder_mut(&mut self) -> &mut F {
+        &mut self.shared.folder
+    }
+
     /// Bytes of all files at the last [`tick`](Self::tick).
     pub fn bytes(&self) -> u64 {
         self.bytes
