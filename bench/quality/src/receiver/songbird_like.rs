@@ -1,10 +1,10 @@
-//! What songbird 0.6.1 does with a stream of 20 ms packets, written anew from a description of it: its own type is private,
-//! and lives behind a socket and a real clock.
+//! What songbird 0.6.1 does with a stream of 20 ms packets, stated anew: its own buffer is private, behind a socket, TLS
+//! with public roots, and a real clock.
 //!
 //! Packets wait in slots by sequence number. Play-out starts when five slots are taken (100 ms), and from then on every tick
 //! takes one slot: a packet is decoded, an empty slot is concealed by libopus, never recovered from the next
 //! packet. When no slot is left, five have to fill again before anything is heard. Its timestamps matter only where
-//! the sender paused, which does not happen here.
+//! the sender paused, and it starts over where sequence numbers jump; neither happens here, so neither is here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
