@@ -31,7 +31,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Speakers kept, idle ones included; a further one evicts the one that has been quiet longest. Default 256.
     pub max_speakers: usize,
-    /// Packets buffered per speaker, rounded up to a power of two from 16 to 1,024. Default 128.
+    /// Packets buffered per speaker, rounded up to a power of two from 16 to 1,024; the target delay is at most what three
+    /// of four of them last, whatever `min_delay` says. Beyond, the oldest are skipped. Default 128.
     pub max_packets: usize,
     /// What comes out of a speaker for whom nothing else is [set](crate::Receiver::set_decode). Default PCM.
     pub decode: Decode,

@@ -24,6 +24,8 @@ pub(crate) struct Delay {
     spike: Spike,
     /// What a tick needs beyond the first packet that it plays.
     rest: u32,
+    /// What the packets that may wait last.
+    room: u32,
     target: u32,
     /// Packets since the quantile was last looked up.
     unseen: u32,
@@ -39,6 +41,8 @@ struct Limits {
     /// The share of packets that may come later.
     tail: f32,
     await_redundancy: bool,
+    /// Packets that may wait: three of four that there is room for, so that some may come early.
+    packets: u32,
 }
 
 /// Where a packet belongs in time.
@@ -73,14 +77,16 @@ impl Delay {
     pub(crate) fn new(config: &Config) -> Self {
         let (min, max, margin) = (samples(config.min_delay), samples(config.max_delay), samples(config.margin));
         let tail = f32::from(1000 - config.covered) / 1000.0;
+        let packets = u32::try_from(config.max_packets).unwrap_or(u32::MAX) / 4 * 3;
         Self {
-            limits: Limits { min, max, margin, tail, await_redundancy: config.await_redundancy },
+            limits: Limits { min, max, margin, tail, await_redundancy: config.await_redundancy, packets },
             line: None,
             lines: 0,
             fastest: Fastest::default(),
             histogram: Histogram::new(max),
             spike: Spike::default(),
             rest: 0,
+            room: u32::MAX,
             target: margin.clamp(min, max),
             unseen: 0,
             usual: 0,
@@ -117,6 +123,7 @@ impl Delay {
         self.fastest.add(line.place + line.taken, line.taken);
         let delay = self.late(line.taken);
         self.rest = TICK.saturating_sub(samples);
+        self.room = self.limits.packets.saturating_mul(samples);
         self.histogram.add(delay);
         self.unseen += 1;
         if self.unseen >= LOOK {
@@ -142,7 +149,7 @@ impl Delay {
 
     fn aim(&mut self) {
         let wanted = self.usual.max(self.spike.height).saturating_add(self.limits.margin);
-        self.target = wanted.clamp(self.limits.min, self.limits.max).max(self.rest);
+        self.target = wanted.clamp(self.limits.min, self.limits.max).min(self.room).max(self.rest);
     }
 
     /// The line on which this packet is the last: a new one where it does not follow the one before.

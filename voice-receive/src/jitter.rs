@@ -40,13 +40,22 @@ pub(crate) enum Insertion {
         /// It had been counted as lost.
         was_lost: bool,
     },
-    /// Its sequence number is far from all others: the buffer was emptied and begins anew with it.
-    Restarted {
-        /// So many packets before it were lost, if the sender is still the same.
-        lost: u32,
-    },
+    /// There was no room: the oldest packets went, others stayed.
+    Overrun(Passed),
+    /// Its sequence number is far from all others: the buffer was emptied and begins anew with it. What was lost before it
+    /// is told if the sender is still the same.
+    Restarted(Passed),
     /// Its sequence number is far behind: dropped, unless the following one confirms that the sender restarted.
     Suspect,
+}
+
+/// What lay where the buffer went on without playing it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// Packets that had not arrived.
+    pub(crate) lost: u32,
+    /// Samples per channel of those that had.
+    pub(crate) samples: u32,
 }
 
 /// The first packet with audio, and what lies before it.
@@ -153,8 +162,7 @@ impl Jitter {
             self.suspect = Some(packet.seq);
             return Insertion::Suspect;
         } else {
-            self.restart(packet.seq);
-            Insertion::Restarted { lost: if ahead <= MAX_DISTANCE { ahead.max(0) as u32 } else { 0 } }
+            self.make_room(packet.seq, ahead)
         };
         if self.get(packet.seq).is_some() {
             return Insertion::Duplicate;
@@ -214,9 +222,14 @@ impl Jitter {
     /// Removes the head and everything before it; its bytes stay readable until the next insertion. Returns how many
     /// packets before it never arrived.
     pub(crate) fn take(&mut self, head: &Head) -> u32 {
+        self.pass(head.packet.seq.next()).lost
+    }
+
+    /// Removes everything before `end`, which lies ahead.
+    fn pass(&mut self, end: Seq) -> Passed {
+        let before = self.samples;
         let mut lost = 0;
-        let Some(mut next) = self.next else { return 0 };
-        let end = head.packet.seq.next();
+        let Some(mut next) = self.next else { return Passed::default() };
         while next != end {
             let packet = self.remove(next);
             self.history = self.history << 1 | u64::from(packet.is_some());
@@ -225,7 +238,29 @@ impl Jitter {
             next = next.next();
         }
         self.next = Some(end);
-        lost
+        Passed { lost, samples: before - self.samples }
+    }
+
+    /// Whether the next packets may find no room.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let capacity = self.slots.len();
+        self.next.is_some_and(|next| (capacity - capacity / 8..capacity).any(|at| self.get(next + at as u16).is_some()))
+    }
+
+    /// Makes room for a packet so far ahead, or far behind: by passing over the oldest packets, or where nothing were left
+    /// then, all that was there.
+    fn make_room(&mut self, seq: Seq, ahead: i32) -> Insertion {
+        let mut passed = Passed { lost: 0, samples: self.samples };
+        if (0..=MAX_DISTANCE).contains(&ahead) {
+            let room = self.slots.len() as u16 - 1;
+            passed = self.pass(seq + room.wrapping_neg());
+            if self.packets > 0 {
+                return Insertion::Overrun(passed);
+            }
+            passed.lost += self.pass(seq).lost;
+        }
+        self.restart(seq);
+        Insertion::Restarted(passed)
     }
 
     /// The bytes of a packet.

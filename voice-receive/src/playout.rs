@@ -34,6 +34,8 @@ pub(crate) struct Playout {
     quiet: bool,
     /// Lead of the last packet played.
     lead: u32,
+    /// The oldest packets went because there was no room.
+    overrun: bool,
 }
 
 /// Durations of [`Config`] in samples per channel.
@@ -96,6 +98,7 @@ impl Playout {
             waited: 0,
             quiet: true,
             lead: 0,
+            overrun: false,
         }
     }
 
@@ -117,6 +120,12 @@ impl Playout {
     pub(crate) fn stop(&mut self) {
         self.state = State::Idle;
         self.quiet = true;
+        self.overrun = false;
+    }
+
+    /// The buffer went on without its oldest packets.
+    pub(crate) fn overrun(&mut self) {
+        self.overrun = self.state == State::Playing;
     }
 
     /// A packet with audio was stored.
@@ -129,6 +138,7 @@ impl Playout {
     /// The buffer began anew with a packet from elsewhere.
     pub(crate) fn restarted(&mut self) {
         self.state = State::Filling;
+        self.overrun = false;
     }
 
     /// Whether this tick gives out audio; `ahead` samples of it are left from the one before.
@@ -147,7 +157,8 @@ impl Playout {
                     self.state = State::Idle;
                     return ahead > 0;
                 };
-                if delay.lead(now, &head.packet) < delay.target() && jitter.samples() <= self.limits.max_depth {
+                let room = jitter.samples() <= self.limits.max_depth && !jitter.is_crowded();
+                if room && delay.lead(now, &head.packet) < delay.target() {
                     return ahead > 0;
                 }
                 if head.missing > 0 && !self.quiet {
@@ -173,12 +184,24 @@ impl Playout {
     /// Beyond the hard limit the oldest packets go, all at once.
     fn shed(&mut self, target: u32, jitter: &mut Jitter, stats: &mut Stats) {
         if jitter.samples() <= self.limits.max_depth {
+            if std::mem::take(&mut self.overrun) {
+                self.resume(jitter, stats);
+            }
             return;
         }
+        self.overrun = false;
         while let Some(head) = jitter.head().filter(|_| jitter.packets() > 1 && jitter.samples() > target.max(TICK)) {
             self.drop(&head, jitter, stats);
         }
-        self.cursor = jitter.head().map_or(self.cursor, |head| head.packet.time);
+        self.resume(jitter, stats);
+    }
+
+    /// Goes on with what is there, after packets that were not played.
+    fn resume(&mut self, jitter: &Jitter, stats: &mut Stats) {
+        if let Some(head) = jitter.head() {
+            self.cursor = head.packet.time;
+            self.follow(true);
+        }
         stats.resyncs += 1;
     }
 

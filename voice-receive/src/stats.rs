@@ -34,7 +34,8 @@ pub struct Stats {
     pub shortened_samples: u64,
     /// Samples per channel of silence given out: silence frames, pauses, and what exceeds the concealment.
     pub silence: u64,
-    /// Samples per channel that arrived and were skipped to bring the delay down.
+    /// Samples per channel that arrived and were skipped: to bring the delay down, for want of room, or because the stream
+    /// began anew before they were played.
     pub skipped_samples: u64,
     /// How often play-out went to another place of the stream: sender restarted, timestamp jumped, delay brought down.
     pub resyncs: u64,

@@ -6,7 +6,7 @@ use crate::account::{Account, Entry};
 use crate::decode::{Decoder, Frame};
 use crate::delay::{Delay, Place};
 use crate::heard::{Heard, Kind, Mix};
-use crate::jitter::{Content, Insertion, Jitter, Packet};
+use crate::jitter::{Content, Insertion, Jitter, Packet, Passed};
 use crate::packet::{self, MAX_PACKET_BYTES};
 use crate::playout::{Moment, Pace, Playout, TICK, duration, samples};
 use crate::step::{Source, Step};
@@ -149,8 +149,12 @@ impl Stream {
                 self.stats.late += 1;
                 self.stats.lost = self.stats.lost.saturating_sub(u64::from(was_lost));
             }
-            Insertion::Restarted { lost } => {
-                self.stats.lost += u64::from(lost);
+            Insertion::Overrun(passed) => {
+                self.pass(passed);
+                self.playout.overrun();
+            }
+            Insertion::Restarted(passed) => {
+                self.pass(passed);
                 self.stats.resyncs += 1;
                 self.ahead = 0;
                 if let Some(decoder) = &mut self.decoder {
@@ -172,6 +176,12 @@ impl Stream {
             }
         }
         true
+    }
+
+    /// Counts what the buffer went on without.
+    fn pass(&mut self, passed: Passed) {
+        self.stats.lost += u64::from(passed.lost);
+        self.stats.skipped_samples += u64::from(passed.samples);
     }
 
     fn measure(&mut self, now: Instant, time: RtpTime) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 use proptest::prelude::{any, prop, proptest};
 use voice_model::{RtpTime, Seq};
 
-use super::{Content, Insertion, Jitter, Packet, Place};
+use super::{Content, Insertion, Jitter, Packet, Passed, Place};
 
 const CAPACITY: usize = 16;
 
@@ -91,15 +91,34 @@ fn a_jump_begins_anew() {
     audio(&mut jitter, 0);
     take(&mut jitter);
     assert_eq!(audio(&mut jitter, 16), Insertion::Stored);
-    assert_eq!(audio(&mut jitter, 17), Insertion::Restarted { lost: 16 });
-    assert_eq!(audio(&mut jitter, 60_017), Insertion::Restarted { lost: 0 });
+    let passed = |lost, samples| Insertion::Restarted(Passed { lost, samples });
+    assert_eq!(audio(&mut jitter, 47), passed(45, 960));
+    assert_eq!(audio(&mut jitter, 60_017), passed(0, 960));
     assert_eq!(audio(&mut jitter, 60_016), Insertion::Stored);
     assert_eq!(take(&mut jitter), Some((60_016, 0, 0)));
     assert_eq!(audio(&mut jitter, 59_000), Insertion::Suspect);
     assert_eq!(audio(&mut jitter, 60_018), Insertion::Stored);
     assert_eq!(audio(&mut jitter, 59_001), Insertion::Suspect);
-    assert_eq!(audio(&mut jitter, 59_002), Insertion::Restarted { lost: 0 });
+    assert_eq!(audio(&mut jitter, 59_002), passed(0, 2 * 960));
     assert_eq!(take(&mut jitter), Some((59_002, 0, 0)));
+}
+
+#[test]
+fn where_there_is_no_room_the_oldest_go_and_only_what_never_came_is_lost() {
+    let mut jitter = Jitter::new(CAPACITY);
+    for seq in (65_530..65_535).chain([0, 1, 2, 5, 6]) {
+        audio(&mut jitter, seq);
+    }
+    assert!(!jitter.is_crowded());
+    assert_eq!(audio(&mut jitter, 8), Insertion::Stored);
+    assert!(jitter.is_crowded());
+    assert_eq!(audio(&mut jitter, 10), Insertion::Overrun(Passed { lost: 0, samples: 960 }));
+    assert_eq!(audio(&mut jitter, 16), Insertion::Overrun(Passed { lost: 1, samples: 5 * 960 }));
+    assert_eq!(audio(&mut jitter, 65_535), Insertion::Late { was_lost: true });
+    assert_eq!(audio(&mut jitter, 65_534), Insertion::Duplicate);
+    let order: Vec<_> = std::iter::from_fn(|| take(&mut jitter)).collect();
+    assert_eq!(order, [(1, 0, 0), (2, 0, 0), (5, 2, 2), (6, 0, 0), (8, 1, 1), (10, 1, 1), (16, 5, 5)]);
+    assert_eq!((jitter.packets(), jitter.samples()), (0, 0));
 }
 
 #[test]

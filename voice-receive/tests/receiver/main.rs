@@ -7,6 +7,7 @@ mod moving;
 mod pause;
 mod properties;
 mod restart;
+mod room;
 mod script;
 mod steady;
 mod world;
