@@ -45,7 +45,7 @@ impl Account {
                 self.history |= bit;
                 if known { Entry::Duplicate } else { Entry::Found }
             }
-            Some(ahead) if ahead < 0 && -MAX_DISTANCE <= ahead && !confirmed => {
+            Some(ahead) if (-MAX_DISTANCE..0).contains(&ahead) && !confirmed => {
                 self.suspect = Some(seq);
                 Entry::Suspect
             }
