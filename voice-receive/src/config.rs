@@ -18,8 +18,10 @@ pub struct Config {
     pub margin: Duration,
     /// Waits one packet longer while losses are recovered from the packets after them. Balanced: yes.
     pub await_redundancy: bool,
-    /// Speech is made faster or slower, by 10 % at most, where the delay is wrong; otherwise pauses only are. Not in
-    /// packets mode. Balanced: yes.
+    /// Speech is made faster or slower, by 10 % at most, where the delay is wrong; otherwise pauses only are. Clocks that
+    /// drift apart where there are no pauses are followed all the same: once the delay has been wrong for 10 s, speech
+    /// becomes shorter or longer by at most 15 ms. In packets mode nothing is stretched; once the delay has been more than
+    /// 20 ms too long for 10 s, one packet is skipped. Balanced: yes.
     pub stretch: bool,
     /// Hard limit: when more is buffered, the oldest packets are skipped down to the target. Balanced: 400 ms, at least
     /// 60 ms more than `max_delay`.
@@ -90,7 +92,7 @@ pub enum Preset {
     /// On a clean link at most 30 ms; a few packets of 1,000 are too late on a bad one.
     #[default]
     Balanced,
-    /// Hardly a packet is too late, and nothing is stretched: at least 100 ms.
+    /// Hardly a packet is too late, and nothing is stretched but where clocks drift apart: at least 100 ms.
     Recording,
 }
 

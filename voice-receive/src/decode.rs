@@ -5,7 +5,7 @@ use voice_model::{CHANNELS, FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, Seq};
 use crate::codec::Codec;
 use crate::heard::{Kind, Mix};
 use crate::step::{Source, Step};
-use crate::stretch::{self, MAX_PERIOD};
+use crate::stretch::{self, ALIKE, MAX_PERIOD};
 
 /// Smallest stretch that libopus conceals: 2.5 ms.
 const QUANTUM: usize = 120;
@@ -153,9 +153,9 @@ impl Decoder {
     }
 
     /// Makes what comes next shorter by one period of at most `longest` samples per channel, and nothing of it audible.
-    /// Returns by how much; not at all where nothing repeats.
-    pub(crate) fn shorten(&mut self, longest: u32) -> u32 {
-        let Some(period) = self.period(longest) else { return 0 };
+    /// Returns by how much; not at all where nothing repeats, unless it is `urgent`.
+    pub(crate) fn shorten(&mut self, longest: u32, urgent: bool) -> u32 {
+        let Some(period) = self.period(longest, if urgent { -1.0 } else { ALIKE }) else { return 0 };
         stretch::shorten(&mut self.pcm, self.len, period);
         self.len -= period;
         let (from, to) = (self.boundary(period as u32), self.boundary(2 * period as u32));
@@ -165,7 +165,7 @@ impl Decoder {
 
     /// Makes what comes next longer by one period, as [`shorten`](Self::shorten) makes it shorter.
     pub(crate) fn lengthen(&mut self, longest: u32) -> u32 {
-        let Some(period) = self.period(longest) else { return 0 };
+        let Some(period) = self.period(longest, ALIKE) else { return 0 };
         stretch::lengthen(&mut self.pcm, self.len, period);
         self.len += period;
         let at = self.boundary(period as u32);
@@ -175,7 +175,7 @@ impl Decoder {
     }
 
     /// How far what comes next may be moved, if it was all received.
-    fn period(&self, longest: u32) -> Option<usize> {
+    fn period(&self, longest: u32, alike: f32) -> Option<usize> {
         let searched = self.len.min(2 * MAX_PERIOD);
         let mut left = searched as u32;
         for stretch in &self.stretches {
@@ -187,7 +187,7 @@ impl Decoder {
                 break;
             }
         }
-        stretch::period(&self.pcm[..searched * CHANNELS]).filter(|period| *period as u32 <= longest)
+        stretch::period(&self.pcm[..searched * CHANNELS], alike).filter(|period| *period as u32 <= longest)
     }
 
     /// The stretch that begins so many samples after the first, which may be split for that.

@@ -11,6 +11,7 @@ mod decode;
 #[cfg(feature = "deep")]
 mod deep;
 mod delay;
+mod drift;
 mod heard;
 mod jitter;
 mod latency;

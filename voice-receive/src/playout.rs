@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use voice_model::{FRAME_SAMPLES, MAX_PACKET_SAMPLES, RtpTime, SAMPLE_RATE};
 
 use crate::delay::Delay;
+use crate::drift::Drift;
 use crate::jitter::{Head, Jitter};
 use crate::step::{Source, Step};
 use crate::{Config, Stats, packet};
@@ -36,6 +37,7 @@ pub(crate) struct Playout {
     lead: u32,
     /// The oldest packets went because there was no room.
     overrun: bool,
+    drift: Drift,
 }
 
 /// Durations of [`Config`] in samples per channel.
@@ -71,6 +73,8 @@ pub(crate) struct Moment {
     pub(crate) recover: bool,
     /// And in the deep redundancy of those.
     pub(crate) recall: bool,
+    /// Only packets are wanted: what cannot be stretched is left out.
+    pub(crate) thin: bool,
 }
 
 /// A gap that would make the delay longer than the target by more than this did not take place: the arrivals contradict
@@ -81,7 +85,7 @@ const CONTRADICTION: u32 = 3 * TICK;
 const LONGEST_GAP: i32 = 60 * SAMPLE_RATE as i32;
 
 /// How much longer than the target the delay must be, beyond a tick, before speech is made faster.
-const TOLERANCE: u32 = SAMPLE_RATE / 200;
+pub(crate) const TOLERANCE: u32 = SAMPLE_RATE / 200;
 
 impl Playout {
     pub(crate) fn new(config: &Config) -> Self {
@@ -99,6 +103,7 @@ impl Playout {
             quiet: true,
             lead: 0,
             overrun: false,
+            drift: Drift::default(),
         }
     }
 
@@ -168,6 +173,7 @@ impl Playout {
                 self.state = State::Playing;
                 self.cursor = head.packet.time;
                 self.follow(true);
+                self.drift = Drift::default();
             }
             State::Playing
                 if jitter.packets() == 0 && ahead == 0 && (self.quiet || self.run >= self.limits.idle_after) =>
@@ -177,20 +183,21 @@ impl Playout {
             }
             State::Playing => {}
         }
-        self.shed(delay.target(), jitter, stats);
+        self.shed(delay.target(), ahead, jitter, stats);
         true
     }
 
     /// Beyond the hard limit the oldest packets go, all at once.
-    fn shed(&mut self, target: u32, jitter: &mut Jitter, stats: &mut Stats) {
-        if jitter.samples() <= self.limits.max_depth {
+    fn shed(&mut self, target: u32, ahead: u32, jitter: &mut Jitter, stats: &mut Stats) {
+        let least = target.max(TICK);
+        if jitter.samples() + ahead <= self.limits.max_depth || jitter.samples() <= least {
             if std::mem::take(&mut self.overrun) {
                 self.resume(jitter, stats);
             }
             return;
         }
         self.overrun = false;
-        while let Some(head) = jitter.head().filter(|_| jitter.packets() > 1 && jitter.samples() > target.max(TICK)) {
+        while let Some(head) = jitter.head().filter(|_| jitter.packets() > 1 && jitter.samples() > least) {
             self.drop(&head, jitter, stats);
         }
         self.resume(jitter, stats);
@@ -254,6 +261,12 @@ impl Playout {
             }
             let lead = delay.lead(moment.now, &head.packet);
             if head.quiet && jitter.packets() > 1 && lead >= delay.target().saturating_add(head.samples.max(TICK)) {
+                self.drop(&head, jitter, stats);
+                continue;
+            }
+            self.drift.watch(lead, delay.target(), head.samples, if moment.thin { head.samples } else { 0 });
+            if moment.thin && self.drift.is_longer() && jitter.packets() > 1 {
+                self.drift.corrected();
                 self.drop(&head, jitter, stats);
                 continue;
             }
@@ -376,20 +389,26 @@ impl Playout {
         Step { time, samples, moves: samples, source }
     }
 
-    /// What should happen to speech, given what is buffered behind it.
-    pub(crate) fn pace(&self, now: Instant, delay: &Delay, jitter: &Jitter) -> Pace {
+    /// What should happen to speech, given what is buffered behind it; unless it is `patient`, at once.
+    pub(crate) fn pace(&self, now: Instant, patient: bool, delay: &Delay, jitter: &Jitter) -> Pace {
         if self.state != State::Playing || self.quiet || self.run > 0 {
             return Pace::Even;
         }
         let follows = |head: &Head| head.missing == 0 && head.packet.time == self.cursor;
         // Faster means that the next packet is needed a tick earlier.
-        if jitter
-            .head()
-            .is_some_and(|head| follows(&head) && delay.lead(now, &head.packet) >= delay.target() + TOLERANCE)
+        if (!patient || self.drift.is_longer())
+            && jitter
+                .head()
+                .is_some_and(|head| follows(&head) && delay.lead(now, &head.packet) >= delay.target() + TOLERANCE)
         {
             return Pace::Faster;
         }
-        if self.lead < delay.target() / 2 { Pace::Slower } else { Pace::Even }
+        let slower = if patient { self.drift.is_shorter() } else { self.lead < delay.target() / 2 };
+        if slower { Pace::Slower } else { Pace::Even }
+    }
+
+    pub(crate) fn drift(&mut self) -> &mut Drift {
+        &mut self.drift
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) struct Stream {
     longest_concealment: u32,
     /// Of the decoder; above 0 it conceals deeply.
     complexity: u8,
-    /// By so many samples per channel may play-out be made faster or slower now; `None` where it may not at all.
-    allowance: Option<u32>,
+    /// By so many samples per channel may play-out be made faster or slower now.
+    allowance: u32,
+    /// Only for clocks that drift apart.
+    patient: bool,
     last: Option<(Instant, RtpTime)>,
     /// Interarrival jitter in samples (RFC 3550, section 6.4.1).
     spread: f64,
@@ -51,7 +53,8 @@ impl Stream {
             ahead: 0,
             longest_concealment: samples(config.max_concealment),
             complexity: config.complexity(),
-            allowance: config.stretch.then_some(0),
+            allowance: 0,
+            patient: !config.stretch,
             last: None,
             spread: 0.0,
             account: Account::default(),
@@ -216,7 +219,8 @@ impl Stream {
 
     /// Makes the next stretch, of which `need` samples per channel are wanted.
     fn step(&mut self, now: Instant, need: u32, deliver: &mut dyn FnMut(Heard<'_>)) {
-        let moment = Moment { now, recover: self.decode.pcm(), recall: self.decode.pcm() && self.complexity > 0 };
+        let pcm = self.decode.pcm();
+        let moment = Moment { now, recover: pcm, recall: pcm && self.complexity > 0, thin: !pcm };
         let step = self.playout.step(moment, need, &mut self.delay, &mut self.jitter, &mut self.stats);
         self.give_packet(&step, deliver);
         let packet = step.source.seq().map_or(&[][..], |seq| self.jitter.bytes(seq));
@@ -234,16 +238,16 @@ impl Stream {
 
     /// Makes speech faster or slower where the delay is wrong, by 10 % at most.
     fn stretch(&mut self, now: Instant, deliver: &mut dyn FnMut(Heard<'_>)) {
-        let (Some(allowance), Some(decoder)) = (&mut self.allowance, &mut self.decoder) else { return };
-        *allowance = (*allowance + TICK / 10).min(MAX_PERIOD as u32);
-        let allowed = *allowance;
-        match self.playout.pace(now, &self.delay, &self.jitter) {
+        let Some(decoder) = &mut self.decoder else { return };
+        self.allowance = (self.allowance + TICK / 10).min(MAX_PERIOD as u32);
+        let allowed = self.allowance;
+        match self.playout.pace(now, self.patient, &self.delay, &self.jitter) {
             // The longest period has to be allowed for.
             _ if allowed < MAX_PERIOD as u32 => {}
             Pace::Even => {}
             Pace::Slower => {
                 let longer = decoder.lengthen(allowed);
-                *allowance -= longer;
+                self.changed(longer);
                 self.stats.expanded_samples += u64::from(longer);
             }
             Pace::Faster => {
@@ -251,10 +255,18 @@ impl Stream {
                     self.step(now, TICK, deliver);
                 }
                 let Some(decoder) = self.decoder.as_mut() else { return };
-                let shorter = decoder.shorten(decoder.ahead() - TICK);
-                self.allowance = Some(allowed - shorter);
+                let shorter = decoder.shorten(decoder.ahead() - TICK, self.playout.drift().is_urgent());
+                self.changed(shorter);
                 self.stats.accelerated_samples += u64::from(shorter);
             }
+        }
+    }
+
+    /// Speech was made so much longer or shorter.
+    fn changed(&mut self, samples: u32) {
+        self.allowance -= samples;
+        if samples > 0 {
+            self.playout.drift().corrected();
         }
     }
 

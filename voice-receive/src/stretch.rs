@@ -18,12 +18,12 @@ const MIN_WINDOW: usize = 60;
 /// Mean square below which anything may go: -66 dB.
 const INAUDIBLE: f32 = 2.5e-7;
 
-/// How alike two neighbours must be, of 1.
+/// How alike two neighbours must be for nobody to hear it, of 1.
 pub(crate) const ALIKE: f32 = 0.85;
 
-/// The period with which the beginning of interleaved `pcm` repeats best, in samples per channel; `None` where nothing
-/// repeats.
-pub(crate) fn period(pcm: &[f32]) -> Option<usize> {
+/// The period with which the beginning of interleaved `pcm` repeats best, in samples per channel; `None` where it
+/// repeats less well than `wanted`.
+pub(crate) fn period(pcm: &[f32], wanted: f32) -> Option<usize> {
     let mut coarse = [0.0_f32; 2 * MAX_PERIOD / DECIMATION];
     let count = (pcm.len() / (CHANNELS * DECIMATION)).min(coarse.len());
     for (sum, samples) in coarse.iter_mut().zip(pcm.chunks_exact(CHANNELS * DECIMATION)) {
@@ -49,7 +49,7 @@ pub(crate) fn period(pcm: &[f32]) -> Option<usize> {
         let window = CHANNELS * lag;
         likeness(&pcm[..window], &pcm[window..2 * window])
     })?;
-    (alike >= ALIKE).then_some(period)
+    (alike >= wanted).then_some(period)
 }
 
 fn best(lags: std::ops::RangeInclusive<usize>, likeness: impl Fn(usize) -> f32) -> Option<(usize, f32)> {
@@ -106,7 +106,7 @@ mod tests {
 
     use voice_model::CHANNELS;
 
-    use super::{MAX_PERIOD, lengthen, period, shorten};
+    use super::{ALIKE, MAX_PERIOD, lengthen, period, shorten};
 
     fn tone(hertz: f32, samples: usize) -> Vec<f32> {
         (0..samples).flat_map(|at| [0.4 * (TAU * hertz * at as f32 / 48_000.0).sin(); CHANNELS]).collect()
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_period_of_a_tone_is_a_whole_number_of_its_waves() {
         for hertz in [70.0, 80.0, 110.0, 220.0, 440.0, 997.0, 3000.0] {
-            let found = period(&tone(hertz, 2 * MAX_PERIOD)).expect("a tone repeats");
+            let found = period(&tone(hertz, 2 * MAX_PERIOD), ALIKE).expect("a tone repeats");
             let waves = found as f32 * hertz / 48_000.0;
             assert!((waves - waves.round()).abs() < 0.6 * hertz / 48_000.0 + 0.02, "{hertz}: {found}");
         }
@@ -130,16 +130,17 @@ mod tests {
                 seed as f32 / u32::MAX as f32 - 0.5
             })
             .collect();
-        assert_eq!(period(&noise), None);
-        assert_eq!(period(&[0.0; 2 * MAX_PERIOD * CHANNELS]), Some(MAX_PERIOD));
-        assert_eq!(period(&[0.0; 2 * 119 * CHANNELS]), None);
+        assert_eq!(period(&noise, ALIKE), None);
+        assert!(period(&noise, -1.0).is_some());
+        assert_eq!(period(&[0.0; 2 * MAX_PERIOD * CHANNELS], ALIKE), Some(MAX_PERIOD));
+        assert_eq!(period(&[0.0; 2 * 119 * CHANNELS], ALIKE), None);
     }
 
     #[test]
     fn a_tone_stays_a_tone() {
         for hertz in [80.0, 440.0, 997.0] {
             let wave = tone(hertz, 2400);
-            let found = period(&wave[..2 * MAX_PERIOD * CHANNELS]).expect("a tone repeats");
+            let found = period(&wave[..2 * MAX_PERIOD * CHANNELS], ALIKE).expect("a tone repeats");
             let mut pcm = wave.clone();
             shorten(&mut pcm, 2400, found);
             let mut longer = [wave.clone(), vec![0.0; found * CHANNELS]].concat();

@@ -1,6 +1,7 @@
 //! Scripted streams through the public API, in virtual time.
 
 mod delay;
+mod drift;
 mod loss;
 mod modes;
 mod moving;
