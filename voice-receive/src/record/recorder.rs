@@ -46,6 +46,8 @@ pub struct Recorder<F: Folder> {
     synced: u64,
     bytes: u64,
     limit: Option<Limit>,
+    /// Its length, when it is finished.
+    ended: Option<u64>,
 }
 
 /// What all tracks write to.
@@ -94,6 +96,7 @@ impl<F: Folder> Recorder<F> {
             synced: 0,
             bytes: 0,
             limit: None,
+            ended: None,
         }
     }
 
@@ -133,7 +136,7 @@ impl<F: Folder> Recorder<F> {
     pub fn push(&mut self, at: Duration, user: UserId, ssrc: Ssrc, seq: Seq, time: RtpTime, frame: &[u8]) {
         let is_allowed =
             self.allowed.contains(&user) || (self.shared.settings.everyone && !self.denied.contains(&user));
-        if self.paused || !is_allowed {
+        if self.paused || self.ended.is_some() || !is_allowed {
             return;
         }
         if !self.users.contains_key(&user) {
@@ -156,7 +159,11 @@ impl<F: Folder> Recorder<F> {
     ///
     /// [`WriteError`]: the recording is over, [`finish`](Self::finish) keeps what there is.
     pub fn tick(&mut self, now: Duration) -> Result<Option<Limit>, WriteError> {
+        if self.ended.is_some() {
+            return Ok(self.limit);
+        }
         let (shared, at) = (&mut self.shared, samples(now));
+        shared.announce(at);
         for tape in self.users.values_mut() {
             tape.release(now, shared)?;
         }
@@ -170,16 +177,8 @@ impl<F: Folder> Recorder<F> {
             .fold((0, 0_u64), |(all, largest), (whole, current)| (all + whole, largest.max(current)));
         self.bytes = all;
         shared.parts.weigh(at, largest);
-        while shared.parts.turn(waited.saturating_sub(SETTLED)) {
-            let part = shared.parts.current;
-            for tape in self.users.values_mut() {
-                tape.reel.strip.turn(part)?;
-            }
-            if let Some((_, strip)) = &mut shared.mix {
-                strip.turn(part)?;
-            }
-            shared.note(Note { at: part.start, user: None, what: What::Part(part.number + 1) });
-        }
+        shared.announce(at);
+        self.turn(waited.saturating_sub(SETTLED))?;
         if at >= self.synced + SYNC {
             self.synced = at;
             self.sync()?;
@@ -190,6 +189,21 @@ impl<F: Folder> Recorder<F> {
         let limit = if is_long { Some(Limit::Duration) } else { is_large.then_some(Limit::Bytes) };
         self.limit = self.limit.or(limit);
         Ok(self.limit)
+    }
+
+    /// Finishes the files of parts that are over at `watermark`, all of them; hands back the first failure.
+    fn turn(&mut self, watermark: u64) -> Result<(), WriteError> {
+        let mut result = Ok(());
+        while self.shared.parts.turn(watermark) {
+            let part = self.shared.parts.current;
+            for tape in self.users.values_mut() {
+                keep(&mut result, tape.reel.strip.turn(part));
+            }
+            if let Some((_, strip)) = &mut self.shared.mix {
+                keep(&mut result, strip.turn(part));
+            }
+        }
+        result
     }
 
     fn sync(&mut self) -> Result<(), WriteError> {
@@ -219,7 +233,14 @@ impl<F: Folder> Recorder<F> {
         let users = self.users.iter().map(|(user, tape)| (*user, tape.report())).collect();
         let mix = self.shared.mix.as_ref().map(|(_, strip)| strip.written().to_vec()).unwrap_or_default();
         let refused = self.refused.iter().copied().collect();
-        Report { samples: self.end(), users, mix, refused, limit: self.limit, notes_lost: self.shared.notes_lost }
+        Report {
+            samples: self.ended.unwrap_or_else(|| self.end()),
+            users,
+            mix,
+            refused,
+            limit: self.limit,
+            notes_lost: self.shared.notes_lost,
+        }
     }
 
     fn end(&self) -> u64 {
@@ -229,7 +250,11 @@ impl<F: Folder> Recorder<F> {
     /// Writes everything and finishes the files, all of them as long as the recording.
     ///
     /// A file that cannot be written does not keep others from being finished: the first failure is handed back.
+    /// What is pushed or ticked afterwards does nothing, and finishing again reports the same.
     pub fn finish(&mut self, now: Duration) -> (Report, Result<(), WriteError>) {
+        if self.ended.is_some() {
+            return (self.report(), Ok(()));
+        }
         let longest = self.shared.settings.max_duration.unwrap_or(Duration::MAX);
         let mut result = Ok(());
         for tape in self.users.values_mut() {
@@ -238,14 +263,16 @@ impl<F: Folder> Recorder<F> {
         // Whole frames, so that files of packets end where the others do.
         let end = samples(now.min(longest)).max(self.end()).next_multiple_of(960);
         keep(&mut result, self.shared.mix_to(end));
-        while self.shared.parts.turn(end) {}
+        self.shared.announce(end);
+        keep(&mut result, self.turn(end));
         for tape in self.users.values_mut() {
             keep(&mut result, tape.reel.strip.finish(end));
         }
         if let Some((_, strip)) = &mut self.shared.mix {
             keep(&mut result, strip.finish(end));
         }
-        (Report { samples: end, ..self.report() }, result)
+        self.ended = Some(end);
+        (self.report(), result)
     }
 }
 
@@ -261,6 +288,13 @@ impl<F: Folder> Shared<F> {
             self.notes.push_back(note);
         } else {
             self.notes_lost += 1;
+        }
+    }
+
+    /// Notes the parts that have begun.
+    fn announce(&mut self, now: u64) {
+        while let Some(part) = self.parts.announce(now) {
+            self.note(Note { at: part.start, user: None, what: What::Part(part.number.saturating_add(1)) });
         }
     }
 
