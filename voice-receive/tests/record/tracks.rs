@@ -170,6 +170,30 @@ fn what_was_sent_before_the_recording_is_left_out_as_a_whole() {
     }
 }
 
+#[test]
+fn a_flood_between_two_ticks_takes_bounded_memory_and_is_counted() {
+    for (ssrcs, length, most) in [(1, 60, 512), (10_000, 60, 512), (1, 1_200, 256 * 1024 / 1_200)] {
+        let mut track = Track::new(ms(500), Correction::Packets);
+        let used = allocation_counter::measure(|| {
+            for number in 0..10_000_u32 {
+                let (seq, time) = (Seq(number as u16), RtpTime(960 * number));
+                track.push(ms(0), Ssrc(number % ssrcs), seq, time, &vec![0xF8; length][..]);
+            }
+        });
+        assert!(used.bytes_max < 512 * 1024, "{} bytes", used.bytes_max);
+        let mut given = 0;
+        let counted: Result<(), Infallible> = track.interrupt(
+            &mut |_| {
+                given += 1;
+                Ok(())
+            },
+            &mut |_, _| {},
+        );
+        counted.unwrap_or_else(|never| match never {});
+        assert!(given <= most && track.report().dropped >= 10_000 - most, "{given}: {:?}", track.report());
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_comes_a_track_runs_forward_and_never_ahead_of_the_time(
