@@ -10,10 +10,11 @@ use super::strip::{Folder, Parts, Strip, WriteError};
 use super::track::{Correction, Placed, Track, TrackNote, samples};
 use super::voice::Voice;
 
-/// How often what was written is made readable.
-const SYNC: u64 = SAMPLE_RATE as u64 / 4;
-/// How much later than the window the mix is written: packets that were held up for longer are missing in it.
-const HELD_UP: u64 = SAMPLE_RATE as u64 / 4;
+/// How often what was written is made readable: at every tick, unless they are closer.
+const SYNC: u64 = SAMPLE_RATE as u64 / 20;
+/// How much later than the window the mix is written: packets may be held up for half a second, and wait for a tick.
+/// Those that were held up for longer are missing in it.
+const HELD_UP: u64 = SAMPLE_RATE as u64 * 6 / 10;
 /// The same for what ends a part.
 const SETTLED: u64 = SAMPLE_RATE as u64;
 /// Most notes that wait to be polled.
@@ -232,11 +233,13 @@ impl<F: Folder> Recorder<F> {
     pub fn report(&self) -> Report {
         let users = self.users.iter().map(|(user, tape)| (*user, tape.report())).collect();
         let mix = self.shared.mix.as_ref().map(|(_, strip)| strip.written().to_vec()).unwrap_or_default();
+        let mix_missed = self.shared.mix.as_ref().map_or(0, |(mix, _)| mix.missed());
         let refused = self.refused.iter().copied().collect();
         Report {
             samples: self.ended.unwrap_or_else(|| self.end()),
             users,
             mix,
+            mix_missed,
             refused,
             limit: self.limit,
             notes_lost: self.shared.notes_lost,
