@@ -174,7 +174,7 @@ impl<F: Folder> Recorder<F> {
         let mix = shared.mix.as_ref().map(|(_, strip)| strip);
         let (all, largest) = strips()
             .chain(mix)
-            .map(Strip::bytes)
+            .map(|strip| strip.bytes(at))
             .fold((0, 0_u64), |(all, largest), (whole, current)| (all + whole, largest.max(current)));
         self.bytes = all;
         shared.parts.weigh(at, largest);
@@ -219,7 +219,7 @@ impl<F: Folder> Recorder<F> {
         self.shared.notes.pop_front()
     }
 
-    /// Bytes of all files at the last [`tick`](Self::tick).
+    /// Bytes of all files, as if they had been finished at the last [`tick`](Self::tick).
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -52,7 +52,8 @@ pub struct Settings {
     pub max_users: usize,
     /// Longest recording.
     pub max_duration: Option<Duration>,
-    /// Most bytes of all files together.
+    /// Most bytes of all files together when they are finished, all of them as long as the recording. What is written
+    /// until the next tick comes on top.
     pub max_bytes: Option<u64>,
     /// Further files.
     pub rotate: Option<Rotate>,

@@ -165,9 +165,10 @@ impl<W: Write + Seek> Strip<W> {
         self.format != Format::OggOpus
     }
 
-    /// Bytes of all files, and of the current one.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        let current = self.file.as_ref().map_or(0, AudioFile::bytes);
+    /// Bytes of all files, and of the current one, as if they were finished at `end`.
+    pub(super) fn bytes(&self, end: u64) -> (u64, u64) {
+        let length = end.saturating_sub(self.part.start);
+        let current = self.file.as_ref().map_or(0, |file| file.bytes_at(length));
         (self.done_bytes + current, current)
     }
 
@@ -296,11 +297,11 @@ impl<W: Write + Seek> Strip<W> {
 }
 
 impl<W: Write + Seek> AudioFile<W> {
-    fn bytes(&self) -> u64 {
+    fn bytes_at(&self, length: u64) -> u64 {
         match self {
-            AudioFile::Ogg(file) => file.bytes(),
-            AudioFile::Wav(file) => file.bytes(),
-            AudioFile::Flac(file) => file.bytes(),
+            AudioFile::Ogg(file) => file.bytes_at(length),
+            AudioFile::Wav(file) => file.bytes_at(length),
+            AudioFile::Flac(file) => file.bytes_at(length),
         }
     }
 

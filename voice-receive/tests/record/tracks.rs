@@ -359,3 +359,33 @@ fn limits_end_a_recording() {
         assert_eq!(limit, Some(wanted));
     }
 }
+
+#[test]
+fn a_limit_of_bytes_holds_for_files_that_are_finished() {
+    use voice_receive::record::{Format, Limit};
+    for (format, most) in [(Format::Wav, 10_000_000), (Format::Flac, 60_000), (Format::OggOpus, 60_000)] {
+        let memory = Memory::default();
+        let mut settings = Settings::default();
+        (settings.format, settings.max_bytes) = (format, Some(most));
+        let mut recorder = Recorder::new(memory.clone(), settings);
+        // Ten come, one of whom talks on.
+        let (ended, limit) = (0..20_000_u64)
+            .find_map(|number| {
+                let at = ms(20 * number);
+                for user in 1..=if number < 5 { 10 } else { 1 } {
+                    let id = UserId::new(user).expect("not zero");
+                    let time = RtpTime(960 * number as u32);
+                    recorder.push(at, id, Ssrc(user as u32), Seq(number as u16), time, &SILENCE_FRAME);
+                }
+                recorder.tick(at).expect("memory").map(|limit| (at, limit))
+            })
+            .expect("a limit");
+        let (report, result) = recorder.finish(ended);
+        result.expect("memory");
+        let files: u64 = memory.files.borrow().values().map(|file| file.len() as u64).sum();
+        let told: u64 = report.users.values().flat_map(|user| &user.files).map(|file| file.bytes).sum();
+        println!("{format:?}: {files} of {most} bytes after {ended:?}");
+        assert_eq!((limit, told), (Limit::Bytes, files));
+        assert!((most * 19 / 20..most + most / 100).contains(&files), "{files} of {most}");
+    }
+}
