@@ -26,7 +26,7 @@ const BESIDE: [&str; 2] = ["fuzz", "interop"];
 fn format() -> Result<(), Failure> {
     run::run(&mut run::cargo(&["fmt", "--all", "--check"]))?;
     // `--all` goes on to the crates that they depend on, which costs nothing.
-    let folders = BESIDE.iter().chain(["bench", bench::SONGBIRD].iter());
+    let folders = BESIDE.iter().chain(["bench", "bench/quality", bench::SONGBIRD].iter());
     folders.copied().try_for_each(|folder| run::run(&mut run::beside(folder, &["fmt", "--all", "--check"])?))
 }
 

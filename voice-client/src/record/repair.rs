@@ -129,9 +129,10 @@ impl Known {
             let mut words = name.split('.');
             let stem = words.next().unwrap_or_default();
             let part = words.next().and_then(|part| part.parse().ok()).unwrap_or(1);
-            let start = self.parts.get(&part).copied().unwrap_or(0.0);
+            // The first part begins with the recording; where another one does is not known without its event.
+            let start = if part == 1 { Some(0.0) } else { self.parts.get(&part).copied() };
             let duration = repaired.samples as f64 / 48_000.0;
-            longest = longest.max(start + duration);
+            longest = longest.max(start.unwrap_or(0.0) + duration);
             let file = json!({ "name": name, "start": start, "duration": duration, "bytes": repaired.bytes });
             if stem == "mix" {
                 mix.push(file);

@@ -134,7 +134,8 @@ impl<W: Write + Seek> Flac<W> {
     /// Bytes of the file if silence went on up to so many samples.
     pub(super) fn bytes_at(&self, samples: u64) -> u64 {
         let more = samples.saturating_sub(self.written).div_ceil(BLOCK as u64);
-        self.bytes + more * SILENT_FRAME as u64
+        let shorter = 7 - number_len(self.frames as u64 + more);
+        self.bytes + more * (SILENT_FRAME - shorter) as u64
     }
 
     /// Makes the header say how much has been written, and flushes the writer.
@@ -209,9 +210,14 @@ fn put_number(to: &mut Vec<u8>, number: u64) {
         to.push(number as u8);
         return;
     }
-    let len = (2..7).find(|len| number >> (5 * len + 1) == 0).unwrap_or(7);
+    let len = number_len(number);
     to.push((0xFF00_u16 >> len) as u8 | (number >> (6 * (len - 1))) as u8);
     to.extend((0..len - 1).rev().map(|rest| 0x80 | (number >> (6 * rest)) as u8 & 0x3F));
+}
+
+/// Bytes that such a number takes.
+fn number_len(number: u64) -> usize {
+    if number < 0x80 { 1 } else { (2..7).find(|len| number >> (5 * len + 1) == 0).unwrap_or(7) }
 }
 
 /// The encoder's errors cannot go to another thread; what they say can.

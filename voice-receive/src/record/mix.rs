@@ -2,6 +2,8 @@ use voice_model::{CHANNELS, SAMPLE_RATE};
 
 /// Samples per channel in a block of the limiter: it looks 10 ms ahead.
 const BLOCK: usize = SAMPLE_RATE as usize / 100;
+/// How far ahead of what was given out audio may be: a minute.
+const AHEAD: u64 = 60 * SAMPLE_RATE as u64;
 /// How much the limiter's gain recovers per block: from half to full in a quarter of a second.
 const RECOVERY: f32 = 0.02;
 
@@ -19,11 +21,12 @@ pub struct Mixdown {
     /// Gain where the next block begins.
     gain: f32,
     limited: u64,
+    missed: u64,
 }
 
 impl Default for Mixdown {
     fn default() -> Self {
-        Self { position: 0, sum: Vec::new(), gain: 1.0, limited: 0 }
+        Self { position: 0, sum: Vec::new(), gain: 1.0, limited: 0, missed: 0 }
     }
 }
 
@@ -43,11 +46,24 @@ impl Mixdown {
         self.limited
     }
 
-    /// Adds interleaved audio that begins at `position`. What was given out already is left out.
+    /// Samples per channel that were left out, because they came too late or too early.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Adds interleaved audio that begins at `position`. What was given out already is left out, and so is what is more
+    /// than a minute ahead of that: memory is bounded.
     pub fn add(&mut self, position: u64, pcm: &[f32]) {
-        let missed = (self.position.saturating_sub(position) as usize).saturating_mul(CHANNELS);
-        let pcm = pcm.get(missed..).unwrap_or_default();
-        let at = position.saturating_sub(self.position) as usize * CHANNELS;
+        let whole = pcm.len() / CHANNELS;
+        let early = self.position.saturating_sub(position).min(whole as u64) as usize;
+        let at = position.saturating_sub(self.position).min(AHEAD);
+        let taken = (whole - early).min((AHEAD - at) as usize);
+        self.missed += (whole - taken) as u64;
+        let pcm = &pcm[early * CHANNELS..(early + taken) * CHANNELS];
+        let at = at as usize * CHANNELS;
+        if pcm.is_empty() {
+            return;
+        }
         if self.sum.len() < at + pcm.len() {
             self.sum.resize(at + pcm.len(), 0.0);
         }
@@ -140,6 +156,18 @@ mod tests {
         assert!(mix.limited() > 0);
         mix.add(90_000, &[0.5; 2]);
         assert!(all(&mut mix, 200_000).iter().all(|value| *value == 0.0), "too late");
+    }
+
+    #[test]
+    fn what_is_too_early_or_too_late_is_counted_and_takes_no_memory() {
+        let mut mix = Mixdown::new();
+        mix.add(u64::MAX, &[0.5; 2 * 960]);
+        mix.add(60 * 48_000 - 100, &[0.5; 2 * 960]);
+        assert_eq!((mix.missed(), mix.sum.len()), (960 + 860, 2 * 60 * 48_000));
+        all(&mut mix, 120 * 48_000);
+        mix.add(120 * 48_000 - 60, &[0.5; 2 * 960]);
+        mix.add(0, &[0.5; 2 * 960]);
+        assert_eq!(mix.missed(), 960 + 860 + 60 + 960);
     }
 
     #[test]

@@ -130,6 +130,15 @@ impl<W: Write> OggOpus<W> {
         self.bytes
     }
 
+    /// Bytes of the file if it ended at `position`, a page more or less.
+    pub(super) fn bytes_at(&self, position: u64) -> u64 {
+        let waiting = PAGE_HEADER + self.segments.len() + self.body.len();
+        let gap = if self.gaps == Gaps::Real { 0 } else { position.saturating_sub(self.position) };
+        // Each packet of silence has a segment.
+        let silence = gap / SILENCES[0].0 * (SILENCES[0].1.len() as u64 + 1) + gap / PAGE_SAMPLES * PAGE_HEADER as u64;
+        self.bytes + waiting as u64 + silence
+    }
+
     /// Appends a packet of `samples` that begins at `position`, a multiple of 120 after the end of the last one.
     ///
     /// # Errors

@@ -11,10 +11,11 @@ use super::switch::Switch;
 use super::track::{Correction, Placed, Track, TrackNote, samples};
 use super::voice::Voice;
 
-/// How often what was written is made readable.
-const SYNC: u64 = SAMPLE_RATE as u64 / 4;
-/// How much later than the window the mix is written: packets that were held up for longer are missing in it.
-const HELD_UP: u64 = SAMPLE_RATE as u64 / 4;
+/// How often what was written is made readable: at every tick, unless they are closer.
+const SYNC: u64 = SAMPLE_RATE as u64 / 20;
+/// How much later than the window the mix is written: packets may be held up for half a second, and wait for a tick.
+/// Those that were held up for longer are missing in it.
+const HELD_UP: u64 = SAMPLE_RATE as u64 * 6 / 10;
 /// The same for what ends a part.
 const SETTLED: u64 = SAMPLE_RATE as u64;
 /// Most notes that wait to be polled.
@@ -50,6 +51,8 @@ pub struct Recorder<F: Folder> {
     synced: u64,
     bytes: u64,
     limit: Option<Limit>,
+    /// Its length, when it is finished.
+    ended: Option<u64>,
 }
 
 /// What all tracks write to.
@@ -100,6 +103,7 @@ impl<F: Folder> Recorder<F> {
             synced: 0,
             bytes: 0,
             limit: None,
+            ended: None,
         }
     }
 
@@ -139,6 +143,9 @@ impl<F: Folder> Recorder<F> {
 
     /// Takes an opened packet that arrived `at` after the recording began. Packets come in the order of arrival.
     pub fn push(&mut self, at: Duration, user: UserId, ssrc: Ssrc, seq: Seq, time: RtpTime, frame: &[u8]) {
+        if self.ended.is_some() {
+            return;
+        }
         let Some(stretch) = self.stretch(at, user) else { return };
         if !self.users.contains_key(&user) {
             if self.users.len() >= self.shared.settings.max_users {
@@ -170,7 +177,11 @@ impl<F: Folder> Recorder<F> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        if self.ended.is_some() {
+            return Ok(self.limit);
+        }
         let (shared, at) = (&mut self.shared, samples(now));
+        shared.announce(at);
         for tape in self.users.values_mut() {
             tape.release(now, shared)?;
         }
@@ -180,20 +191,12 @@ impl<F: Folder> Recorder<F> {
         let mix = shared.mix.as_ref().map(|(_, strip)| strip);
         let (all, largest) = strips()
             .chain(mix)
-            .map(Strip::bytes)
+            .map(|strip| strip.bytes(at))
             .fold((0, 0_u64), |(all, largest), (whole, current)| (all + whole, largest.max(current)));
         self.bytes = all;
         shared.parts.weigh(at, largest);
-        while shared.parts.turn(waited.saturating_sub(SETTLED)) {
-            let part = shared.parts.current;
-            for tape in self.users.values_mut() {
-                tape.reel.strip.turn(part)?;
-            }
-            if let Some((_, strip)) = &mut shared.mix {
-                strip.turn(part)?;
-            }
-            shared.note(Note { at: part.start, user: None, what: What::Part(part.number + 1) });
-        }
+        shared.announce(at);
+        self.turn(waited.saturating_sub(SETTLED))?;
         if at >= self.synced + SYNC {
             self.synced = at;
             self.sync()?;
@@ -204,6 +207,21 @@ impl<F: Folder> Recorder<F> {
         let limit = if is_long { Some(Limit::Duration) } else { is_large.then_some(Limit::Bytes) };
         self.limit = self.limit.or(limit);
         Ok(self.limit)
+    }
+
+    /// Finishes the files of parts that are over at `watermark`, all of them; hands back the first failure.
+    fn turn(&mut self, watermark: u64) -> Result<(), WriteError> {
+        let mut result = Ok(());
+        while self.shared.parts.turn(watermark) {
+            let part = self.shared.parts.current;
+            for tape in self.users.values_mut() {
+                keep(&mut result, tape.reel.strip.turn(part));
+            }
+            if let Some((_, strip)) = &mut self.shared.mix {
+                keep(&mut result, strip.turn(part));
+            }
+        }
+        result
     }
 
     fn sync(&mut self) -> Result<(), WriteError> {
@@ -223,7 +241,7 @@ impl<F: Folder> Recorder<F> {
         &mut self.shared.folder
     }
 
-    /// Bytes of all files at the last [`tick`](Self::tick).
+    /// Bytes of all files, as if they had been finished at the last [`tick`](Self::tick).
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -237,8 +255,17 @@ impl<F: Folder> Recorder<F> {
     pub fn report(&self) -> Report {
         let users = self.users.iter().map(|(user, tape)| (*user, tape.report())).collect();
         let mix = self.shared.mix.as_ref().map(|(_, strip)| strip.written().to_vec()).unwrap_or_default();
+        let mix_missed = self.shared.mix.as_ref().map_or(0, |(mix, _)| mix.missed());
         let refused = self.refused.iter().copied().collect();
-        Report { samples: self.end(), users, mix, refused, limit: self.limit, notes_lost: self.shared.notes_lost }
+        Report {
+            samples: self.ended.unwrap_or_else(|| self.end()),
+            users,
+            mix,
+            mix_missed,
+            refused,
+            limit: self.limit,
+            notes_lost: self.shared.notes_lost,
+        }
     }
 
     fn end(&self) -> u64 {
@@ -248,7 +275,11 @@ impl<F: Folder> Recorder<F> {
     /// Writes everything and finishes the files, all of them as long as the recording.
     ///
     /// A file that cannot be written does not keep others from being finished: the first failure is handed back.
+    /// What is pushed or ticked afterwards does nothing, and finishing again reports the same.
     pub fn finish(&mut self, now: Duration) -> (Report, Result<(), WriteError>) {
+        if self.ended.is_some() {
+            return (self.report(), Ok(()));
+        }
         let longest = self.shared.settings.max_duration.unwrap_or(Duration::MAX);
         let mut result = self.failed.take().map_or(Ok(()), Err);
         for tape in self.users.values_mut() {
@@ -257,14 +288,16 @@ impl<F: Folder> Recorder<F> {
         // Whole frames, so that files of packets end where the others do.
         let end = samples(now.min(longest)).max(self.end()).next_multiple_of(960);
         keep(&mut result, self.shared.mix_to(end));
-        while self.shared.parts.turn(end) {}
+        self.shared.announce(end);
+        keep(&mut result, self.turn(end));
         for tape in self.users.values_mut() {
             keep(&mut result, tape.reel.strip.finish(end));
         }
         if let Some((_, strip)) = &mut self.shared.mix {
             keep(&mut result, strip.finish(end));
         }
-        (Report { samples: end, ..self.report() }, result)
+        self.ended = Some(end);
+        (self.report(), result)
     }
 }
 
@@ -280,6 +313,13 @@ impl<F: Folder> Shared<F> {
             self.notes.push_back(note);
         } else {
             self.notes_lost += 1;
+        }
+    }
+
+    /// Notes the parts that have begun.
+    fn announce(&mut self, now: u64) {
+        while let Some(part) = self.parts.announce(now) {
+            self.note(Note { at: part.start, user: None, what: What::Part(part.number.saturating_add(1)) });
         }
     }
 

@@ -52,6 +52,9 @@ pub struct Report {
     pub users: BTreeMap<UserId, UserReport>,
     /// The files of the mix.
     pub mix: Vec<Written>,
+    /// Samples of all users together that are missing in the mix, because they came too late for it; the tracks have
+    /// them.
+    pub mix_missed: u64,
     /// Those who were not, because there were too many.
     pub refused: Vec<UserId>,
     /// The limit that was reached.

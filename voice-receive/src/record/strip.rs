@@ -60,6 +60,8 @@ pub(super) struct Parts {
     rotate: Option<Rotate>,
     pub(super) current: Part,
     next: Option<u64>,
+    /// The last part that was [announced](Self::announce).
+    announced: Part,
 }
 
 /// One track of a recording, in as many files as it takes.
@@ -85,19 +87,22 @@ enum AudioFile<W> {
 
 impl Parts {
     pub(super) fn new(rotate: Option<Rotate>) -> Self {
-        let mut parts = Self { rotate, current: Part::default(), next: None };
-        parts.plan();
+        let (current, announced) = (Part::default(), Part::default());
+        let mut parts = Self { rotate, current, next: None, announced };
+        parts.next = parts.end(current);
         parts
     }
 
-    fn plan(&mut self) {
-        self.next = match self.rotate {
-            Some(Rotate::Every(every)) => {
-                let every = every.as_secs().saturating_mul(u64::from(SAMPLE_RATE)).max(SHORTEST);
-                Some(self.current.start.saturating_add(every))
-            }
-            _ => None,
-        };
+    /// How long parts are, when they are equally long.
+    fn every(&self) -> Option<u64> {
+        let Some(Rotate::Every(every)) = self.rotate else { return None };
+        Some(every.as_secs().saturating_mul(u64::from(SAMPLE_RATE)).max(SHORTEST))
+    }
+
+    /// Where a part ends, as far as that is known.
+    fn end(&self, part: Part) -> Option<u64> {
+        let next = self.next.filter(|_| part.number == self.current.number);
+        self.every().map(|every| part.start.saturating_add(every)).or(next)
     }
 
     /// Takes note of how large the largest file is at `now`.
@@ -115,20 +120,38 @@ impl Parts {
     pub(super) fn turn(&mut self, watermark: u64) -> bool {
         let Some(start) = self.next.filter(|start| *start <= watermark) else { return false };
         self.current = Part { number: self.current.number + 1, start };
-        self.plan();
+        self.next = None;
+        self.next = self.end(self.current);
         true
     }
 
+    /// A part that has begun at `now` and was not announced yet: before anything is written to it.
+    pub(super) fn announce(&mut self, now: u64) -> Option<Part> {
+        let number = self.announced.number + 1;
+        let start = match self.every() {
+            Some(every) => self.announced.start.saturating_add(every),
+            None => self.next.filter(|_| number == self.current.number + 1)?,
+        };
+        self.announced = Some(Part { number, start }).filter(|_| start <= now)?;
+        Some(self.announced)
+    }
+
+    /// The part that `position` belongs to: nobody has to have been there when others before it began.
     fn at(&self, position: u64) -> Part {
-        match self.next {
-            Some(start) if position >= start => Part { number: self.current.number + 1, start },
+        let Part { number, start } = self.current;
+        match (self.next, self.every()) {
+            (Some(next), None) if position >= next => Part { number: number + 1, start: next },
+            (Some(next), Some(every)) if position >= next => {
+                let parts = (position - start) / every;
+                Part { number: number.saturating_add(parts as u32), start: start + parts * every }
+            }
             _ => self.current,
         }
     }
 
     /// Samples from `position` to the end of its part.
     fn left(&self, position: u64) -> u64 {
-        self.next.filter(|next| *next > position).map_or(u64::MAX, |next| next - position)
+        self.end(self.at(position)).filter(|end| *end > position).map_or(u64::MAX, |end| end - position)
     }
 }
 
@@ -142,9 +165,10 @@ impl<W: Write + Seek> Strip<W> {
         self.format != Format::OggOpus
     }
 
-    /// Bytes of all files, and of the current one.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        let current = self.file.as_ref().map_or(0, AudioFile::bytes);
+    /// Bytes of all files, and of the current one, as if they were finished at `end`.
+    pub(super) fn bytes(&self, end: u64) -> (u64, u64) {
+        let length = end.saturating_sub(self.part.start);
+        let current = self.file.as_ref().map_or(0, |file| file.bytes_at(length));
         (self.done_bytes + current, current)
     }
 
@@ -192,7 +216,7 @@ impl<W: Write + Seek> Strip<W> {
     ) -> Result<Option<u64>, WriteError> {
         let part = parts.at(position);
         if part.number > self.part.number {
-            self.finish(part.start)?;
+            self.finish(parts.end(self.part).unwrap_or(part.start))?;
             self.part = part;
         }
         let Some(at) = position.checked_sub(self.part.start) else { return Ok(None) };
@@ -273,11 +297,11 @@ impl<W: Write + Seek> Strip<W> {
 }
 
 impl<W: Write + Seek> AudioFile<W> {
-    fn bytes(&self) -> u64 {
+    fn bytes_at(&self, length: u64) -> u64 {
         match self {
-            AudioFile::Ogg(file) => file.bytes(),
-            AudioFile::Wav(file) => file.bytes(),
-            AudioFile::Flac(file) => file.bytes(),
+            AudioFile::Ogg(file) => file.bytes_at(length),
+            AudioFile::Wav(file) => file.bytes_at(length),
+            AudioFile::Flac(file) => file.bytes_at(length),
         }
     }
 

@@ -63,9 +63,9 @@ pub enum TrackNote {
 pub struct TrackReport {
     /// Packets that have a place in the recording.
     pub packets: u64,
-    /// Those that never came.
+    /// Those that had not come when others behind them were written.
     pub lost: u64,
-    /// Those that came after others behind them were written.
+    /// Those that came after others behind them were written: most of them count as lost as well.
     pub late: u64,
     /// Those that came twice.
     pub duplicate: u64,
@@ -77,7 +77,8 @@ pub struct TrackReport {
     pub restarts: u64,
     /// How often speech was shortened or lengthened because of clock drift.
     pub corrections: u64,
-    /// Packets left out for that.
+    /// Packets left out: for that, because they were sent before the recording began, or because there were more than
+    /// 512 packets or 256 KiB at once. The last ones count as lost as well.
     pub dropped: u64,
     /// How much faster than ours the sender's clock runs, in parts per million.
     pub drift_ppm: f64,
@@ -205,7 +206,8 @@ impl Track {
         let counts = self.window.counts();
         let drift_ppm = self.window.drift_ppm();
         let (late, duplicate, malformed) = (counts.late, counts.duplicate, counts.malformed);
-        TrackReport { late, duplicate, malformed, drift_ppm, ..self.report }
+        let dropped = self.report.dropped + counts.dropped;
+        TrackReport { late, duplicate, malformed, dropped, drift_ppm, ..self.report }
     }
 
     fn window_length(&self) -> u64 {

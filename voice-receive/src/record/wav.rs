@@ -53,6 +53,11 @@ impl<W: Write + Seek> Wav<W> {
         HEADER as u64 + self.data
     }
 
+    /// Bytes of the file if silence went on up to so many samples.
+    pub(super) fn bytes_at(&self, samples: u64) -> u64 {
+        HEADER as u64 + self.data.max(samples * BLOCK)
+    }
+
     /// Appends interleaved samples, left and right; half a sample at the end is left out.
     ///
     /// # Errors

@@ -17,8 +17,13 @@ const PAUSE: i64 = 200 * MS;
 const MAX_STEP: i64 = 3_000;
 /// More missing packets in a row than this were not lost: they were never sent.
 const MAX_MISSING: i64 = 1_000;
-/// Most packets of one user that wait: a second of the shortest ones, twice that of any others that Discord sends.
-const MAX_PACKETS: usize = 400;
+/// More packets of one user than this do not wait: a second of the shortest ones, more than the longest window of any
+/// others.
+const MANY_PACKETS: usize = 400;
+/// The same for their bytes.
+const MANY_BYTES: usize = 192 * 1024;
+/// Most packets of one user until somebody asks for them.
+const MAX_PACKETS: usize = 512;
 /// Most bytes of them.
 const MAX_BYTES: usize = 256 * 1024;
 /// Most streams of one user that are known at once.
@@ -70,6 +75,8 @@ pub(super) struct Counts {
     pub(super) late: u64,
     pub(super) duplicate: u64,
     pub(super) malformed: u64,
+    /// There was no room for them.
+    pub(super) dropped: u64,
 }
 
 type Key = (u32, i64);
@@ -161,6 +168,10 @@ impl Window {
 
     /// Takes a packet.
     pub(super) fn push(&mut self, packet: &Arrived<'_>) {
+        if self.queue.len() >= MAX_PACKETS || self.bytes + packet.frame.len() > MAX_BYTES {
+            self.counts.dropped += 1;
+            return;
+        }
         let samples = packet::samples(packet.frame).filter(|_| packet.frame.len() <= packet::MAX_PACKET_BYTES);
         if samples.is_none() && !packet.frame.is_empty() {
             // It uses up its sequence number all the same.
@@ -267,7 +278,8 @@ impl Window {
     pub(super) fn pop(&mut self, now: i64) -> Option<Sorted> {
         loop {
             let &(arrival, key) = self.arrivals.front()?;
-            let is_full = self.queue.len() > MAX_PACKETS || self.bytes > MAX_BYTES || self.streams.len() > MAX_STREAMS;
+            let is_full =
+                self.queue.len() > MANY_PACKETS || self.bytes > MANY_BYTES || self.streams.len() > MAX_STREAMS;
             if !is_full && arrival + self.length > now {
                 return None;
             }

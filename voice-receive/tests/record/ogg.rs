@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 use voice_model::{RtpTime, SILENCE_FRAME, Seq, Ssrc, UserId};
-use voice_receive::record::{Gaps, OggOpus, Recorder, Rotate, Settings};
+use voice_receive::record::{Gaps, OggOpus, Recorder, Rotate, Settings, What};
 
 use super::files::{Memory, packets, pages};
-use super::people::stamped;
+use super::people::{captured, stamped};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -161,6 +161,95 @@ fn parts_begin_at_the_same_moment() {
         assert_eq!(all.len(), 1_500);
         assert!(all.windows(2).all(|pair| pair[1].0 == pair[0].0 + 960));
     }
+}
+
+#[test]
+fn parts_are_told_when_they_begin_and_a_stall_across_some_changes_nothing() {
+    let memory = Memory::default();
+    let mut settings = Settings::default();
+    settings.rotate = Some(Rotate::Every(ms(10_000)));
+    let mut recorder = Recorder::new(memory.clone(), settings);
+    let user = UserId::new(5).expect("not zero");
+    let mut told = Vec::new();
+    for number in 0..2_000_u64 {
+        let at = ms(20 * number);
+        let frame = stamped(number * 960);
+        recorder.push(at, user, Ssrc(1), Seq(number as u16), RtpTime(960 * number as u32), &frame);
+        // Nothing is ticked from 8 s to 13 s.
+        if !(400..650).contains(&number) {
+            recorder.tick(at).expect("memory");
+            while let Some(note) = recorder.poll_note() {
+                told.extend(match note.what {
+                    What::Part(part) => Some((part, note.at, number)),
+                    _ => None,
+                });
+            }
+            let parts: Vec<u32> = told.iter().map(|(part, _, _)| *part).collect();
+            for name in memory.names() {
+                let part = name.split('.').nth(1).and_then(|part| part.parse().ok()).expect("a part");
+                assert!(part == 1 || parts.contains(&part), "{name} is not known by then: {told:?}");
+            }
+        }
+    }
+    assert_eq!(told, [(2, 480_000, 650), (3, 960_000, 1_000), (4, 1_440_000, 1_500)]);
+    // Two parts begin and end without a tick.
+    for number in 3_000..3_010_u64 {
+        recorder.push(
+            ms(20 * number),
+            user,
+            Ssrc(1),
+            Seq(number as u16),
+            RtpTime(960 * number as u32),
+            &stamped(number * 960),
+        );
+    }
+    let (report, result) = recorder.finish(ms(71_000));
+    result.expect("memory");
+    while let Some(note) = recorder.poll_note() {
+        told.extend(match note.what {
+            What::Part(part) => Some((part, note.at, 0)),
+            _ => None,
+        });
+    }
+    assert_eq!(told[3..], [(5, 1_920_000, 0), (6, 2_400_000, 0), (7, 2_880_000, 0), (8, 3_360_000, 0)]);
+    let files = &report.users[&user].files;
+    let begun: Vec<(&str, u64, u64)> =
+        files.iter().map(|it| (it.name.as_str(), it.start / 48_000, it.samples / 48_000)).collect();
+    let wanted = [
+        ("5.001.ogg", 0, 10),
+        ("5.002.ogg", 10, 10),
+        ("5.003.ogg", 20, 10),
+        ("5.004.ogg", 30, 10),
+        ("5.007.ogg", 60, 10),
+    ];
+    assert_eq!(begun, wanted);
+    for file in files {
+        let found = packets(&memory.file(&file.name));
+        let stamped =
+            found.iter().filter_map(|(at, packet)| captured(packet).map(|captured| (file.start + at, captured)));
+        let (mut count, mut right) = (0, 0);
+        stamped.for_each(|(at, captured)| (count, right) = (count + 1, right + usize::from(at == captured)));
+        assert!(count > 0 && count == right, "{}: {right} of {count}", file.name);
+    }
+}
+
+#[test]
+fn what_is_finished_stays_so() {
+    let memory = Memory::default();
+    let mut recorder = Recorder::new(memory.clone(), Settings::default());
+    let user = UserId::new(5).expect("not zero");
+    recorder.push(ms(0), user, Ssrc(1), Seq(0), RtpTime(0), &stamped(0));
+    let (report, result) = recorder.finish(ms(1_000));
+    result.expect("memory");
+    let before = memory.files.borrow().clone();
+    for number in 1..100_u16 {
+        let at = ms(1_000 + 20 * u64::from(number));
+        recorder.push(at, user, Ssrc(1), Seq(number), RtpTime(960 * u32::from(number)), &stamped(0));
+        assert_eq!(recorder.tick(at).expect("nothing to do"), None);
+    }
+    let (again, result) = recorder.finish(ms(9_000));
+    result.expect("nothing to do");
+    assert_eq!((again, &*memory.files.borrow()), (report, &before));
 }
 
 #[test]

@@ -168,6 +168,35 @@ fn the_mix_is_the_sum_and_one_speaker_is_left_as_he_is() {
 }
 
 #[test]
+fn what_the_network_held_up_is_in_the_mix() {
+    let (memory, mut settings) = (Memory::default(), Settings::default());
+    (settings.format, settings.mix) = (Format::Wav, Some(MixFormat::Wav));
+    let mut recorder = Recorder::new(memory.clone(), settings);
+    let packets = tone(440.0, 200);
+    let mut next = 0;
+    for tick in 0..60_u64 {
+        let now = ms(100 * tick);
+        for (number, packet) in packets.iter().enumerate().skip(next) {
+            // Half a second comes at once, at its end.
+            let number = number as u64;
+            let at = ms(if (50..75).contains(&number) { 1_480 } else { 20 * number });
+            if at > now {
+                break;
+            }
+            recorder.push(at, user(5), Ssrc(1), Seq(number as u16), RtpTime(960 * number as u32), packet);
+            next += 1;
+        }
+        recorder.tick(now).expect("memory");
+    }
+    let (report, result) = recorder.finish(ms(6_000));
+    result.expect("memory");
+    assert_eq!((report.mix_missed, report.users[&user(5)].track.restarts), (0, 1));
+    let (track, mix) = (samples(&memory.file("5.wav")), samples(&memory.file("mix.wav")));
+    let least = track.len().min(mix.len());
+    assert!(least >= 2 * 200 * 960 && track[..least] == mix[..least]);
+}
+
+#[test]
 fn a_pause_and_a_denial_are_gaps_without_loss() {
     let packets = tone(440.0, 100);
     let mut call = Call::new(Call::wav());

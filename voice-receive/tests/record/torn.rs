@@ -92,7 +92,7 @@ fn ogg_survives_a_cut_at_every_byte() {
                 assert_eq!(kept, all[..kept.len()]);
                 assert!(kept.iter().all(|(at, packet)| captured(packet) == Some(*at)));
                 assert_eq!(found.samples, kept.len() as u64 * 960);
-                // A page is a quarter of a second, and so much is torn.
+                // A page is no longer than a tick, and so much is torn.
                 assert!(found.torn < 60 * 14 + 100, "{found:?}");
             }
             Err(RepairError::Empty(_)) => assert!(cut < headers, "{cut}"),

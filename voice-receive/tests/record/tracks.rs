@@ -170,6 +170,30 @@ fn what_was_sent_before_the_recording_is_left_out_as_a_whole() {
     }
 }
 
+#[test]
+fn a_flood_between_two_ticks_takes_bounded_memory_and_is_counted() {
+    for (ssrcs, length, most) in [(1, 60, 512), (10_000, 60, 512), (1, 1_200, 256 * 1024 / 1_200)] {
+        let mut track = Track::new(ms(500), Correction::Packets);
+        let used = allocation_counter::measure(|| {
+            for number in 0..10_000_u32 {
+                let (seq, time) = (Seq(number as u16), RtpTime(960 * number));
+                track.push(ms(0), Ssrc(number % ssrcs), seq, time, &vec![0xF8; length][..]);
+            }
+        });
+        assert!(used.bytes_max < 512 * 1024, "{} bytes", used.bytes_max);
+        let mut given = 0;
+        let counted: Result<(), Infallible> = track.interrupt(
+            &mut |_| {
+                given += 1;
+                Ok(())
+            },
+            &mut |_, _| {},
+        );
+        counted.unwrap_or_else(|never| match never {});
+        assert!(given <= most && track.report().dropped >= 10_000 - most, "{given}: {:?}", track.report());
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_comes_a_track_runs_forward_and_never_ahead_of_the_time(
@@ -333,5 +357,35 @@ fn limits_end_a_recording() {
             recorder.tick(at).expect("memory")
         });
         assert_eq!(limit, Some(wanted));
+    }
+}
+
+#[test]
+fn a_limit_of_bytes_holds_for_files_that_are_finished() {
+    use voice_receive::record::{Format, Limit};
+    for (format, most) in [(Format::Wav, 10_000_000), (Format::Flac, 60_000), (Format::OggOpus, 60_000)] {
+        let memory = Memory::default();
+        let mut settings = Settings::default();
+        (settings.format, settings.max_bytes) = (format, Some(most));
+        let mut recorder = Recorder::new(memory.clone(), settings);
+        // Ten come, one of whom talks on.
+        let (ended, limit) = (0..20_000_u64)
+            .find_map(|number| {
+                let at = ms(20 * number);
+                for user in 1..=if number < 5 { 10 } else { 1 } {
+                    let id = UserId::new(user).expect("not zero");
+                    let time = RtpTime(960 * number as u32);
+                    recorder.push(at, id, Ssrc(user as u32), Seq(number as u16), time, &SILENCE_FRAME);
+                }
+                recorder.tick(at).expect("memory").map(|limit| (at, limit))
+            })
+            .expect("a limit");
+        let (report, result) = recorder.finish(ended);
+        result.expect("memory");
+        let files: u64 = memory.files.borrow().values().map(|file| file.len() as u64).sum();
+        let told: u64 = report.users.values().flat_map(|user| &user.files).map(|file| file.bytes).sum();
+        println!("{format:?}: {files} of {most} bytes after {ended:?}");
+        assert_eq!((limit, told), (Limit::Bytes, files));
+        assert!((most * 19 / 20..most + most / 100).contains(&files), "{files} of {most}");
     }
 }
